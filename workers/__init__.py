@@ -1,0 +1,1 @@
+"""Processes beside the gateway: push, sweeper, web, and the sandbox. They know the mailbox, nothing above it."""

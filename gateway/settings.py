@@ -1,0 +1,221 @@
+"""Settings: declared once, next to the code that uses them; read from a TOML file, then the environment, then flags.
+
+A section is a frozen dataclass whose fields are made with `setting`. The loader, `wakegate config check` and the
+documented default file are derived from those declarations. Everything that is wrong is reported at once, each fault
+with what would be right. A section may have a method `faults() -> Iterable[str]` for what no single field can know.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from gateway.errors import WakegateError
+from gateway.setting_values import Declared, FromText, Secret, UnfitError, show, suggestion, typed, within
+
+__all__ = ["ConfigError", "Declared", "Secret", "Settings", "declared", "load", "setting", "tables"]
+
+ENVIRONMENT_PREFIX: Final = "WAKEGATE__"
+"""`WAKEGATE__SMACKS__RESEND_ON_TIMEOUT` names `resend_on_timeout` in `[smacks]`."""
+
+_META: Final = "wakegate"
+
+T = TypeVar("T")
+
+
+class ConfigError(WakegateError):
+    """Something in the configuration is wrong. `faults` lists everything that is, one line each."""
+
+    metric = "config"
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(*faults)
+        self.faults: tuple[str, ...] = faults
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)
+
+
+def setting(
+    default: Any,
+    *,
+    unit: str = "",
+    least: float | None = None,
+    most: float | None = None,
+    choices: Iterable[Any] | None = None,
+    help: str = "",  # noqa: A002 - the word everybody knows from click and argparse
+    secret: bool = False,
+) -> Any:
+    """Declare one setting of a section.
+
+    `default` may be a list (it is copied). `least` and `most` bound numbers, in `unit`, and the length of lists.
+    `choices` lists the only values there are. `secret` hides the value in every report; give such a field the type
+    `Secret`, whose value in the file may be `"file:PATH"`.
+    """
+    said = Declared(unit, least, most, None if choices is None else tuple(choices), help, secret)
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default), metadata={_META: said})
+    return dataclasses.field(default=default, metadata={_META: said})
+
+
+def tables(row: type, *, help: str = "") -> Any:  # noqa: A002 - as in `setting`
+    """Declare named sub-sections: `apps: Mapping[str, AppSettings] = tables(AppSettings)` in `[push]` reads
+    every `[push.apps.NAME]`.
+    """
+    return dataclasses.field(default_factory=dict, metadata={_META: Declared(help=help, row=row)})
+
+
+def declared(field: dataclasses.Field[Any]) -> Declared:
+    """What was said about a field of a section."""
+    said = field.metadata.get(_META)
+    return said if isinstance(said, Declared) else Declared()
+
+
+class Settings:
+    """All sections, frozen: `settings["smacks"]`, `settings.smacks`, or typed as `settings.of(SmacksSettings)`."""
+
+    __slots__ = ("_by_type", "_sections")
+
+    def __init__(self, sections: Mapping[str, Any]) -> None:
+        object.__setattr__(self, "_sections", types.MappingProxyType(dict(sections)))
+        object.__setattr__(self, "_by_type", {type(section): section for section in sections.values()})
+
+    def of(self, section: type[T]) -> T:
+        """The section declared by this dataclass; KeyError if the composition has none of it."""
+        found: T = self._by_type[section]
+        return found
+
+    def __getitem__(self, name: str) -> Any:
+        return self._sections[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sections)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._sections[name]
+        except KeyError:
+            raise AttributeError(f"no section [{name}]") from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("settings are frozen")
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(self._sections)})"
+
+
+def load(
+    sections: Mapping[str, type],
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the settings: defaults, then `file` (TOML), then `environ`, then `overrides` (`{"server.node": "a"}`).
+
+    Raises ConfigError with every fault there is: unknown names, wrong types, values out of bounds, a file that cannot
+    be read.
+    """
+    faults: list[str] = []
+    tree = _read_file(file, faults) if file is not None else {}
+    for name in sorted(environ or {}):
+        if name.startswith(ENVIRONMENT_PREFIX) and environ is not None:
+            path = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            _place(tree, sections, path, FromText(environ[name], name))
+    for dotted, value in (overrides or {}).items():
+        _place(tree, sections, dotted.split("."), FromText(value, dotted) if isinstance(value, str) else value)
+    faults.extend(f"[{name}]: unknown section{suggestion(name, sections)}" for name in tree if name not in sections)
+    built = {}
+    for name, section in sections.items():
+        table = tree.get(name, {})
+        if isinstance(table, dict):
+            built[name] = _build(section, table, name, faults)
+        else:
+            faults.append(f"{name}: a section is needed, [{name}], got {show(table)}")
+    if faults:
+        raise ConfigError(*faults)
+    return Settings(built)
+
+
+def _read_file(file: Path, faults: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        faults.append(f"{file}: cannot be read: {error.strerror or error}")
+    except UnicodeDecodeError as error:
+        faults.append(f"{file}: not UTF-8 (byte {error.start})")
+    except tomllib.TOMLDecodeError as error:
+        faults.append(f"{file}: not TOML: {error}")
+    return {}
+
+
+def _place(tree: dict[str, Any], sections: Mapping[str, type], path: list[str], value: Any) -> None:
+    """Put a value from the environment or a flag where the file would have had it."""
+    node: dict[str, Any] = tree
+    rows = [f.name for f in dataclasses.fields(sections[path[0]]) if declared(f).row] if path[0] in sections else []
+    for depth, part in enumerate(path[:-1]):
+        name = part
+        if depth == 2 and path[1] in rows:
+            # Environment names know neither hyphens nor case: `CHAT_IOS` means the file's `chat-ios`.
+            name = next((known for known in node if _folded(known) == _folded(part)), part)
+        below = node.setdefault(name, {})
+        if not isinstance(below, dict):
+            below = node[name] = {}
+        node = below
+    node[path[-1]] = value
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def _build(section: type, table: Mapping[str, Any], where: str, faults: list[str]) -> Any:
+    """Make a section's dataclass from its table; None if that failed."""
+    hints = typing.get_type_hints(section)
+    fields = {field.name: field for field in dataclasses.fields(section)}
+    before = len(faults)
+    values: dict[str, Any] = {}
+    for name, raw in table.items():
+        if name not in fields:
+            source = f" ({raw.source})" if isinstance(raw, FromText) and raw.source.isupper() else ""
+            faults.append(f"{where}.{name}: unknown{suggestion(name, fields)}{source}")
+            continue
+        said = declared(fields[name])
+        try:
+            if said.row is not None:
+                values[name] = _rows(said.row, raw, f"{where}.{name}", faults)
+            else:
+                values[name] = within(typed(raw, hints[name], said), said)
+        except UnfitError as error:
+            faults.append(f"{where}.{name}: {error}")
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in table and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    faults.extend(f"{where}.{name}: has no default and must be set" for name in missing)
+    if len(faults) > before:
+        return None
+    built = section(**values)
+    more = getattr(built, "faults", None)
+    if callable(more):
+        # What no single field can know, e.g. that one setting needs another.
+        faults.extend(f"{where}.{fault}" for fault in more())
+    return built
+
+
+def _rows(row: type, raw: Any, where: str, faults: list[str]) -> Mapping[str, Any]:
+    if not isinstance(raw, dict):
+        raise UnfitError(f"named tables are needed, [{where}.NAME], got {show(raw)}")
+    built = {}
+    for name, table in raw.items():
+        if isinstance(table, dict):
+            built[name] = _build(row, table, f"{where}.{name}", faults)
+        else:
+            faults.append(f"{where}.{name}: a table is needed, [{where}.{name}], got {show(table)}")
+    return types.MappingProxyType(built)

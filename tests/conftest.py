@@ -1,0 +1,32 @@
+"""Fixtures for all tests. Everything runs patched by gevent, as the server does."""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+monkey.patch_all()
+
+from collections.abc import Iterator  # noqa: E402 - what is imported before the patch would stay unpatched
+
+import pytest  # noqa: E402
+import redis  # noqa: E402
+
+from gateway.mailbox.embedded import EmbeddedServer  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """One real server for the whole run."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("redis"), appendfsync="no")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedServer) -> str:
+    """The address of that server, empty."""
+    client = redis.Redis.from_url(redis_server.url)
+    client.flushall()
+    client.close()
+    return redis_server.url

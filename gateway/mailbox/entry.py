@@ -1,0 +1,33 @@
+"""A queue's entries: a short head that Lua reads, then the stanza's bytes as they will be written.
+
+    <kind><flags>|<stamp>|<fan-out id>|<stanza bytes>
+
+kind   m message, q iq request, r iq response, p presence
+flags  s may be stored offline, w wakes the phone, u urgent (a call), b may be bounced
+stamp  when the mailbox took it, ms since 1970. An entry older than the stream that writes it is late and gets a delay stamp
+id     names the message when several sessions hold a copy of it; empty otherwise
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MESSAGE, IQ_REQUEST, IQ_RESPONSE, PRESENCE = "m", "q", "r", "p"
+
+STORE, WAKES, URGENT, BOUNCES = "s", "w", "u", "b"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a session's queue."""
+
+    kind: str
+    flags: str
+    stamp_ms: int
+    stanza: bytes
+
+
+def decode(raw: bytes) -> Entry:
+    """Read an entry as Lua wrote it."""
+    head, stamp, _fanout, stanza = raw.split(b"|", 3)
+    return Entry(chr(head[0]), head[1:].decode("ascii"), int(stamp), stanza)

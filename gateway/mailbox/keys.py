@@ -1,0 +1,137 @@
+"""Every key of Wakegate in Redis: the one place that spells them.
+
+A mailbox's keys share the hash tag of its bucket (`wg:{b07}:…`), so that one operation touches one slot of a Redis Cluster. The Lua
+library gets its key functions from the same table (`lua_source`), so that Python and Lua cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+ROOT = "wg:"
+
+BUCKETS = 64
+"""Number of buckets. It is part of the data: changing it needs a migration, so it is no setting."""
+
+NODES = ROOT + "nodes"
+"""hash: node -> number of heartbeats. A node whose number stands still is dead."""
+
+DEAD_NODES = ROOT + "dead"
+"""set: nodes whose supervisor saw them die; reaped at once instead of after their lease."""
+
+DEAD_LETTERS = ROOT + "push:dead"
+"""stream: push jobs that were given up, with the reason; trimmed by age."""
+
+PROVIDER_TOKENS = ROOT + "push:tokens:"
+"""prefix of strings: provider tokens shared by all push workers, by credential; expire by themselves."""
+
+OUTCOMES = ROOT + "push:outcomes"
+"""hash: push outcome -> count, for `wakegate status` and the dashboard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One kind of key: how it is spelt behind the bucket's prefix, and what it holds."""
+
+    template: str
+    kind: str
+    meaning: str
+    lifetime: str
+
+
+KEYS: dict[str, Key] = {
+    # per account
+    "account": Key(
+        "acct:{}", "hash", "credentials, counters of the offline store, its push generation", "the account's"
+    ),
+    "accounts": Key("accts", "set", "bare JIDs of this bucket's accounts", "for ever"),
+    "resources": Key("res:{}", "hash", "resourcepart -> session id", "the account's"),
+    "offline": Key("off:{}", "list", "entries that wait for an available resource, oldest first", "until drained"),
+    "registrations": Key("push:{}", "hash", "service JID and node -> registration (JSON)", "the account's"),
+    "old": Key("old:{}", "hash", "session id of an ended session -> its last inbound count", "days, the newest few"),
+    "oldest": Key("olds:{}", "zset", "the same session ids by time of their end (ms)", "days, the newest few"),
+    "fanout": Key(
+        "fan:{}",
+        "hash",
+        "message id -> copies left; negative once one copy was acknowledged",
+        "until the last copy ends",
+    ),
+    # per session
+    "session": Key("s:{}", "hash", "owner, epoch, marks of the cursor, presence, push marks", "the session's"),
+    "queue": Key("q:{}", "list", "entries from acked+1 to tail, oldest first", "the session's"),
+    "backlog": Key("back:{}", "list", "entries that wait for room in the queue, oldest first", "the session's"),
+    "presence": Key(
+        "pres:{}", "hash", "full JID -> newest presence, while the session does not consume", "the session's"
+    ),
+    "origin": Key(
+        "o:{}:{}",
+        "string",
+        "highest inbound count of that session this mailbox took",
+        "the sender's session may resume",
+    ),
+    # per bucket
+    "due": Key("due", "zset", "sleeping session's id -> time (ms) of its expiry", "until resumed or expired"),
+    "lastcalls": Key("calls", "zset", "sleeping session's id -> time (ms) of its last call", "until resumed or called"),
+    "endings": Key("ends", "set", "ids of ended sessions whose remainder has not got its fate yet", "until done"),
+    "events": Key("ev", "stream", "push events for the workers", "until a worker is done with it"),
+    "retries": Key("retry", "zset", "push events (JSON) -> time (ms) at which they are due again", "until due"),
+    "job": Key("job:{}", "hash", "registration -> outcome, of a push event in work", "a day"),
+    "outbox": Key("out", "stream", "stanzas to bounce or to hand to another mailbox", "until delivered"),
+    "fates": Key("fates", "hash", "fate -> number of messages", "for ever"),
+    "owned": Key("node:{}", "set", "session ids owned by that node", "the node's"),
+}
+
+NOTICES = ROOT + "n:"
+"""prefix of pub/sub channels: notices to the node that owns a session."""
+
+CONSUMER_GROUP = "push"
+"""name of the consumer group on every bucket's event stream."""
+
+
+def _crc16_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        crc = byte << 8
+        for _ in range(8):
+            crc = ((crc << 1) ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
+        table.append(crc)
+    return tuple(table)
+
+
+_CRC16 = _crc16_table()
+
+
+@lru_cache(maxsize=65536)
+def prefix(user: str) -> str:
+    """The prefix of a mailbox's keys, e.g. `wg:{b07}:`.
+
+    `user` is the bare JID. The bucket is crc16 (XMODEM, the one Redis Cluster uses) of its bytes.
+    """
+    crc = 0
+    for byte in user.encode():
+        crc = ((crc << 8) & 0xFFFF) ^ _CRC16[(crc >> 8) ^ byte]
+    return bucket_prefix(crc % BUCKETS)
+
+
+def bucket_prefix(bucket: int) -> str:
+    """The prefix of bucket number `bucket` (0 to BUCKETS - 1)."""
+    return f"{ROOT}{{b{bucket:02d}}}:"
+
+
+def key(at: str, name: str, *parts: str) -> str:
+    """The key `name` (one of KEYS) behind the prefix `at`."""
+    return at + KEYS[name].template.format(*parts)
+
+
+def lua_source() -> str:
+    """Lua functions `K.<name>(prefix, …)` for every key of the table."""
+    lines = ["local K = {}"]
+    for name, spec in KEYS.items():
+        pieces = spec.template.split("{}")
+        arguments = [f"a{i}" for i in range(len(pieces) - 1)]
+        expression = f"p .. '{pieces[0]}'"
+        for argument, piece in zip(arguments, pieces[1:], strict=True):
+            expression += f" .. {argument}" + (f" .. '{piece}'" if piece else "")
+        lines.append(f"function K.{name}({', '.join(['p', *arguments])}) return {expression} end")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,212 @@
+-- A session's life: bind, presence, hibernate, resume. Its end is in 60_end.lua.
+-- Keys: acct:{user}, res:{user}, s:{sid}, q:{sid}, back:{sid}, pres:{sid}, off:{user}, push:{user}, due, calls, node:{node}, old:{user}
+
+-- Tell the account's other available sessions; answers are appended to `placed` as sid, node, position.
+local function broadcast(p, s, body, stamp, limits, placed)
+  local jid = redis.call('HGET', K.session(p, s.sid), 'jid')
+  for _, other in ipairs(available(p, s.user, s.sid)) do
+    local position = put_presence(p, other, stamp, jid, body, limits)
+    local n = #placed
+    placed[n + 1], placed[n + 2], placed[n + 3] = other.sid, other.node, position or 0
+  end
+end
+
+-- A device that binds its resource anew keeps its registrations, though the client may not enable them again.
+local function relink(p, user, resource, sid)
+  local key = K.registrations(p, user)
+  local all, linked = redis.call('HGETALL', key), '0'
+  for i = 1, #all, 2 do
+    local registration = cjson.decode(all[i + 1])
+    if registration.resource == resource then
+      registration.sid = sid
+      redis.call('HSET', key, all[i], cjson.encode(registration))
+      linked = '1'
+    end
+  end
+  return linked
+end
+
+-- The new session of a resource inherits what the old one did not acknowledge; it comes again after its first presence.
+local function inherit(p, old, sid)
+  local back = redis.call('LLEN', K.queue(p, old.sid))
+  if back > 0 then redis.call('RENAME', K.queue(p, old.sid), K.backlog(p, sid)) end
+  while redis.call('LMOVE', K.backlog(p, old.sid), K.backlog(p, sid), 'LEFT', 'RIGHT') do back = back + 1 end
+  return back, old.important - old.important_acked, math.max(0, old.covered - old.important_acked)
+end
+
+-- The session's id can never resume again; its last count is kept for a late <resume/> (XEP-0198 section 5, <failed h='…'/>).
+local function retire(p, s, max_old)
+  local v = redis.call('HMGET', K.session(p, s.sid), 'resource', 'h', 'smacks')
+  if redis.call('HGET', K.resources(p, s.user), v[1]) == s.sid then redis.call('HDEL', K.resources(p, s.user), v[1]) end
+  if s.node ~= '' then redis.call('SREM', K.owned(p, s.node), s.sid) end
+  redis.call('ZREM', K.due(p), s.sid)
+  redis.call('ZREM', K.lastcalls(p), s.sid)
+  redis.call('DEL', K.presence(p, s.sid))
+  if v[3] == '1' and max_old > 0 then
+    local old, oldest = K.old(p, s.user), K.oldest(p, s.user)
+    redis.call('HSET', old, s.sid, v[2])
+    redis.call('ZADD', oldest, now(), s.sid)
+    for _, gone in ipairs(redis.call('ZRANGE', oldest, 0, -max_old - 1)) do
+      redis.call('HDEL', old, gone)
+      redis.call('ZREM', oldest, gone)
+    end
+    redis.call('EXPIRE', old, 604800)
+    redis.call('EXPIRE', oldest, 604800)
+  end
+end
+
+-- bind: claim a full JID; a session of the same resource is replaced and what it held moves on
+-- KEYS[1] prefix
+-- ARGV user, resource, new sid, node, owner, full JID escaped, bare JID escaped, most sessions, old h kept
+-- answers {'ok', bound at, replaced sid, its node} | {'no-account'} | {'too-many'}
+register('bind', function(keys, args)
+  local p, user, resource, sid, node = keys[1], args[1], args[2], args[3], args[4]
+  local key = K.session(p, sid)
+  local known = redis.call('HMGET', key, 'bound_at', 'owner')
+  if known[1] then return { 'ok', tonumber(known[1]), '', '' } end   -- the same request, sent again after a lost connection
+  if redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account' } end
+
+  local old_sid = redis.call('HGET', K.resources(p, user), resource)
+  local old = old_sid and load(p, old_sid)
+  if not old and redis.call('HLEN', K.resources(p, user)) >= tonumber(args[8]) then return { 'too-many' } end
+  local back, important, covered = 0, 0, 0
+  if old then
+    back, important, covered = inherit(p, old, sid)
+    retire(p, old, tonumber(args[9]))
+    redis.call('DEL', K.session(p, old.sid))
+  end
+  local at = now()
+  redis.call('HSET', K.resources(p, user), resource, sid)
+  redis.call('SADD', K.owned(p, node), sid)
+  redis.call('HSET', key, 'user', user, 'resource', resource, 'jid', args[6], 'ujid', args[7], 'node', node, 'owner', args[5],
+    'epoch', 1, 'state', LIVE, 'smacks', '0', 'max', 0, 'h', 0, 'tail', 0, 'acked', 0, 'back', back, 'priority', '',
+    'presence', '', 'important', important, 'important_acked', 0, 'covered', covered, 'overdue', '0',
+    'reg', redis.call('HLEN', K.registrations(p, user)) > 0 and relink(p, user, resource, sid) or '0', 'pending', 0,
+    'gen', 0, 'pushed_at', 0, 'last_event', '', 'bound_at', at, 'deadline', 0)
+  return { 'ok', at, old and old.sid or '', old and old.node or '' }
+end)
+
+-- enable: XEP-0198 with resumption for at most `max` ms; counts start here in both directions
+-- KEYS[1] prefix   ARGV sid, epoch, max ms ('0' = acknowledgements without resumption), tail that the client will count from
+-- answers 'ok' | 'stale'
+register('enable', function(keys, args)
+  local p = keys[1]
+  local s = own(p, args[1], args[2])
+  if not s then return 'stale' end
+  redis.call('HSET', K.session(p, s.sid), 'smacks', args[3] == '0' and '0' or '1', 'max', args[3])
+  return 'ok'
+end)
+
+-- presence: kept, told to the account's other resources; the first non-negative one lets the offline store flow in
+-- KEYS[1] prefix   ARGV sid, epoch, priority ('' = unavailable), queue limit, quota, stanza
+-- answers {'ok', former priority, tail, sid, node, position, …} | {'stale'}
+register('presence', function(keys, args)
+  local p, limits, stamp = keys[1], limits_of(args, 4), now()
+  local s = own(p, args[1], args[2])
+  if not s then return { 'stale' } end
+  local former, key, placed = s.priority, K.session(p, s.sid), {}
+  redis.call('HSET', key, 'priority', args[3], 'presence', args[6])
+  s.priority = args[3]
+  if args[3] ~= '' or former ~= '' then broadcast(p, s, args[6], stamp, limits, placed) end
+  if args[3] ~= '' and former == '' then
+    for _, other in ipairs(available(p, s.user, s.sid)) do
+      local v = redis.call('HMGET', K.session(p, other.sid), 'jid', 'presence')
+      put_presence(p, s, stamp, v[1], v[2], limits)
+    end
+  end
+  if args[3] ~= '' and tonumber(args[3]) >= 0 and (former == '' or tonumber(former) < 0) then
+    local waiting = redis.call('LLEN', K.offline(p, s.user))
+    if waiting > 0 then
+      local account = K.account(p, s.user)
+      local wakes = tonumber(redis.call('HGET', account, 'offline_important') or 0)
+      if s.back == 0 then
+        redis.call('RENAME', K.offline(p, s.user), K.backlog(p, s.sid))
+      else
+        while redis.call('LMOVE', K.offline(p, s.user), K.backlog(p, s.sid), 'LEFT', 'RIGHT') do end
+      end
+      s.back = redis.call('HINCRBY', key, 'back', waiting)
+      redis.call('HINCRBY', key, 'important', wakes)
+      redis.call('HSET', account, 'offline_important', 0, 'offline_pending', 0)
+      redis.call('HINCRBY', account, 'offline_gen', 1)
+    end
+    fill(p, s, limits)
+  end
+  local answer = { 'ok', former, s.tail }
+  for _, value in ipairs(placed) do answer[#answer + 1] = value end
+  return answer
+end)
+
+-- The socket is gone, the session is kept until its deadline.
+local function put_to_sleep(p, s, lead)
+  local key, at = K.session(p, s.sid), now()
+  local max = tonumber(redis.call('HGET', key, 'max'))
+  redis.call('SREM', K.owned(p, s.node), s.sid)
+  redis.call('HSET', key, 'state', ASLEEP, 'node', '', 'owner', '', 'deadline', at + max)
+  redis.call('ZADD', K.due(p), at + max, s.sid)
+  s.state, s.node = ASLEEP, ''
+  if s.reg then redis.call('ZADD', K.lastcalls(p), at + max - math.min(lead, max / 2), s.sid) end
+  if has_uncovered(s) then raise_event(p, s, 'hibernation', 'message') end
+  return at + max
+end
+
+-- hibernate: only what was enabled with resumption   KEYS[1] prefix   ARGV sid, epoch, last call's lead ms
+-- answers {'ok', deadline} | {'stale'} | {'not-resumable'}
+register('hibernate', function(keys, args)
+  local p = keys[1]
+  local s = own(p, args[1], args[2])
+  if not s then return { 'stale' } end
+  local v = redis.call('HMGET', K.session(p, s.sid), 'smacks', 'deadline')
+  if v[1] ~= '1' then return { 'not-resumable' } end
+  if s.state == ASLEEP then return { 'ok', tonumber(v[2]) } end
+  return { 'ok', put_to_sleep(p, s, tonumber(args[3])) }
+end)
+
+-- peek: the epoch on which a resume may build, so that of two at once exactly one wins
+-- KEYS[1] prefix   ARGV sid   answers epoch, or false
+register('peek', function(keys, args)
+  local v = redis.call('HMGET', K.session(keys[1], args[1]), 'epoch', 'state', 'smacks')
+  return v[2] and v[2] ~= ENDING and v[3] == '1' and v[1]
+end)
+
+-- resume: take the session over, on any node
+-- KEYS[1] prefix
+-- ARGV user, sid, epoch seen by peek, h as on the wire, node, owner, queue limit, quota
+-- answers {'ok', epoch, inbound h, acked, tail, former node, resource, priority, at, deadline's max}
+--       | {'gone', h} | {'unknown'} | {'too-high', tail, inbound h} | {'lost'}
+register('resume', function(keys, args)
+  local p, user, sid, limits = keys[1], args[1], args[2], limits_of(args, 7)
+  local s = load(p, sid)
+  if not s or s.state == ENDING or s.user ~= user then
+    local h = redis.call('HGET', K.old(p, user), sid)
+    if not h and s and s.user == user then h = redis.call('HGET', K.session(p, sid), 'h') end
+    return h and { 'gone', tonumber(h) } or { 'unknown' }
+  end
+  local key = K.session(p, sid)
+  local v = redis.call('HMGET', key, 'smacks', 'h', 'owner', 'resource', 'bound_at', 'max')
+  local function answer(former)
+    return { 'ok', tonumber(s.epoch), tonumber(v[2]), s.acked, s.tail, former, v[4], s.priority, tonumber(v[5]), tonumber(v[6]) }
+  end
+  if v[1] ~= '1' then return { 'unknown' } end
+  if v[3] == args[6] then return answer('') end   -- the same request, sent again after a lost connection
+  if s.epoch ~= args[3] then return { 'lost' } end
+  local h = s.acked + (tonumber(args[4]) - s.acked) % 4294967296
+  if h > s.tail then return { 'too-high', s.tail, tonumber(v[2]) } end
+
+  local former = s.node
+  if former ~= '' then redis.call('SREM', K.owned(p, former), sid) end
+  redis.call('SADD', K.owned(p, args[5]), sid)
+  redis.call('ZREM', K.due(p), sid)
+  redis.call('ZREM', K.lastcalls(p), sid)
+  s.epoch, s.state, s.node = tostring(tonumber(s.epoch) + 1), LIVE, args[5]
+  v[5] = now()
+  redis.call('HSET', key, 'epoch', s.epoch, 'state', LIVE, 'node', s.node, 'owner', args[6], 'deadline', 0, 'bound_at', v[5])
+  if h > s.acked then acknowledge(p, s, h) end
+  -- what was pushed for but not acknowledged counts as new again: should the link break once more, the phone is woken again
+  redis.call('HSET', key, 'covered', s.important_acked)
+  cancel_events(p, s)
+  fill(p, s, limits)
+  local aside = redis.call('HGETALL', K.presence(p, sid))
+  redis.call('DEL', K.presence(p, sid))
+  for i = 2, #aside, 2 do put(p, s, 'p', '', v[5], '', aside[i], limits) end
+  return answer(former)
+end)

@@ -1,0 +1,180 @@
+-- Push registrations, and the worker's side of push events.
+-- Keys: push:{user} hash, s:{sid} (reg, pending, covered, pushed_at, last_event), acct:{user} (offline_*), ev stream, job:{event}, retry zset
+
+-- A session is linked while one of the registrations names it.
+local function recount(p, user, sid)
+  local linked = '0'
+  for _, value in ipairs(redis.call('HVALS', K.registrations(p, user))) do
+    if cjson.decode(value).sid == sid then linked = '1' end
+  end
+  if redis.call('EXISTS', K.session(p, sid)) == 1 then redis.call('HSET', K.session(p, sid), 'reg', linked) end
+end
+
+-- register: one registration per (service JID, node); the oldest goes when there are too many
+-- KEYS[1] prefix   ARGV user, field, registration (JSON), sid, epoch, most   answers 'ok' | 'stale'
+register('register', function(keys, args)
+  local p, user, key = keys[1], args[1], K.registrations(keys[1], args[1])
+  local s = own(p, args[4], args[5])
+  if not s then return 'stale' end
+  local registration = cjson.decode(args[3])
+  registration.at = now()
+  redis.call('HSET', key, args[2], cjson.encode(registration))
+  while redis.call('HLEN', key) > tonumber(args[6]) do
+    local all, oldest, at, sid = redis.call('HGETALL', key), nil, math.huge, nil
+    for i = 1, #all, 2 do
+      local other = cjson.decode(all[i + 1])
+      if all[i] ~= args[2] and other.at < at then oldest, at, sid = all[i], other.at, other.sid end
+    end
+    redis.call('HDEL', key, oldest)
+    recount(p, user, sid)
+  end
+  redis.call('HSET', K.session(p, s.sid), 'reg', '1')
+  return 'ok'
+end)
+
+-- unregister: of one service, one node of it or ('') all   KEYS[1] prefix   ARGV user, service JID, node   answers how many went
+register('unregister', function(keys, args)
+  local p, user, key, gone = keys[1], args[1], K.registrations(keys[1], args[1]), 0
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    local registration = cjson.decode(all[i + 1])
+    if registration.service == args[2] and (args[3] == '' or registration.node == args[3]) then
+      gone = gone + redis.call('HDEL', key, all[i])
+      recount(p, user, registration.sid)
+    end
+  end
+  return gone
+end)
+
+-- Registrations an event is for: those of its session, or (offline) those whose device has no session.
+local function concerned(p, user, sid, only, job)
+  local found, all = {}, redis.call('HGETALL', K.registrations(p, user))
+  for i = 1, #all, 2 do
+    local owner = cjson.decode(all[i + 1]).sid
+    local meant = only == all[i] or only == '' and (sid ~= '' and owner == sid
+      or sid == '' and redis.call('EXISTS', K.session(p, owner)) == 0)
+    if meant and redis.call('HEXISTS', job, all[i]) == 0 then
+      found[#found + 1], found[#found + 2] = all[i], all[i + 1]
+    end
+  end
+  return found
+end
+
+-- The newest entry that wakes, for registrations that show a sender.
+local function newest(list)
+  local entries = redis.call('LRANGE', list, -20, -1)
+  for i = #entries, 1, -1 do
+    local _, flags = decode(entries[i])
+    if has(flags, 'w') then return entries[i] end
+  end
+  return ''
+end
+
+-- Is the push still worth sending? Answers count and newest entry, or nil and why not; and ms to wait for the floor.
+local function still_true(p, event, floor)
+  local at = now()
+  if event.sid == '' then
+    local v = redis.call('HMGET', K.account(p, event.user), 'offline_gen', 'offline_important', 'offline_pushed_at', 'offline_event')
+    local waiting = tonumber(v[2] or 0)
+    if (v[1] or '0') ~= event.gen then return nil, 'back' end
+    if waiting == 0 then return nil, 'nothing-waiting' end
+    local ready = tonumber(v[3] or 0) + floor
+    return waiting, newest(K.offline(p, event.user)), v[4] ~= event.id and event.class ~= 'call' and ready - at or 0
+  end
+  local s = load(p, event.sid)
+  if not s or s.state == ENDING then return nil, 'session-gone' end
+  if tostring(s.gen) ~= event.gen then return nil, 'back' end
+  if s.state == LIVE and not s.overdue then return nil, 'consuming' end
+  local waiting = s.important - s.important_acked
+  if waiting <= 0 then return nil, 'nothing-waiting' end
+  local v = redis.call('HMGET', K.session(p, s.sid), 'pushed_at', 'last_event')
+  local urgent = event.class == 'call' or event.reason == 'last-call' or v[2] == event.id
+  local entry = newest(K.queue(p, s.sid))
+  return waiting, entry, urgent and 0 or tonumber(v[1]) + floor - at
+end
+
+-- The event is claimed: what it covers needs no other event, what comes later does.
+local function mark_claimed(p, event)
+  if event.sid == '' then
+    redis.call('HSET', K.account(p, event.user), 'offline_pending', 0, 'offline_pushed_at', now(), 'offline_event', event.id)
+  else
+    local key = K.session(p, event.sid)
+    redis.call('HSET', key, 'pending', 0, 'covered', redis.call('HGET', key, 'important'), 'pushed_at', now(), 'last_event', event.id)
+  end
+end
+
+local function forget(p, stream_id, job, group)
+  redis.call('XACK', K.events(p), group, stream_id)
+  redis.call('XDEL', K.events(p), stream_id)
+  if job ~= '' then redis.call('DEL', job) end
+end
+
+local function clear_pending(p, event)
+  if event.sid == '' then redis.call('HSET', K.account(p, event.user), 'offline_pending', 0)
+  elseif redis.call('EXISTS', K.session(p, event.sid)) == 1 then redis.call('HSET', K.session(p, event.sid), 'pending', 0) end
+end
+
+-- claim: is it still true? Then the attempt is recorded.
+-- KEYS[1] prefix
+-- ARGV stream id, event id (the first one's, when this is a retry), user, sid, reason, gen, class, registration ('' = all), floor ms, group
+-- answers {'send', count, newest entry, field, registration, …} | {'later', ms} | {'cancelled', reason}
+-- 'later' and 'cancelled' take the event off the stream in the same step.
+register('claim', function(keys, args)
+  local p, group, only = keys[1], args[10], args[8]
+  local event = { id = args[2], user = args[3], sid = args[4], reason = args[5], gen = args[6], class = args[7] }
+  local job = K.job(p, event.id)
+  local count, entry, wait = still_true(p, event, only == '' and tonumber(args[9]) or 0)
+  if not count then
+    if only == '' and entry ~= 'back' then clear_pending(p, event) end
+    forget(p, args[1], only == '' and job or '', group)
+    return { 'cancelled', entry }
+  end
+  if wait > 0 then   -- one trailing push: it stays pending, so what comes meanwhile adds no event
+    redis.call('ZADD', K.retries(p), now() + wait, cjson.encode({
+      user = event.user, sid = event.sid, reason = event.reason, gen = event.gen, class = event.class, at = tostring(now()) }))
+    forget(p, args[1], job, group)
+    return { 'later', wait }
+  end
+  local found = concerned(p, event.user, event.sid, only, job)
+  if only == '' then mark_claimed(p, event) end
+  if #found == 0 then
+    forget(p, args[1], job, group)
+    return { 'cancelled', 'no-registration' }
+  end
+  local answer = { 'send', count, entry }
+  for _, value in ipairs(found) do answer[#answer + 1] = value end
+  return answer
+end)
+
+-- pushed: the outcome for one registration. A dead token goes only if it is still the same and older than the provider's word.
+-- KEYS[1] prefix
+-- ARGV event id, user, field, outcome, token that failed ('' = keep the registration), provider's timestamp ms (0 = none)
+-- answers 'removed' | 'kept'
+register('pushed', function(keys, args)
+  local p, user, key = keys[1], args[2], K.registrations(keys[1], args[2])
+  local job = K.job(p, args[1])
+  redis.call('HSET', job, args[3], args[4])
+  redis.call('EXPIRE', job, 86400)
+  if args[5] == '' then return 'kept' end
+  local value = redis.call('HGET', key, args[3])
+  local registration = value and cjson.decode(value)
+  if not registration or registration.token ~= args[5] then return 'kept' end
+  local said = tonumber(args[6])
+  if said > 0 and registration.at > said then return 'kept' end
+  redis.call('HDEL', key, args[3])
+  recount(p, user, registration.sid)
+  return 'removed'
+end)
+
+-- retry: one registration's push is due again later   KEYS[1] prefix   ARGV ms from now, event (JSON)   answers 'ok'
+register('retry', function(keys, args)
+  redis.call('ZADD', K.retries(keys[1]), now() + tonumber(args[1]), args[2])
+  return 'ok'
+end)
+
+-- done: every registration of this event has its outcome   KEYS[1] prefix   ARGV stream id, event id ('' = keep the job), group
+register('done', function(keys, args)
+  local p = keys[1]
+  forget(p, args[1], args[2] ~= '' and K.job(p, args[2]) or '', args[3])
+  return 'ok'
+end)

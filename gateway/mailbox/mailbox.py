@@ -1,0 +1,220 @@
+"""The mailbox: a typed face of the operations in `lua/`. One method, one atomic step.
+
+Methods with a `done` callback are the hot path: they return at once and the answer comes in the order of submission; `done` must not
+block, and gets a StoreError as a value when the store failed. The others wait, and raise StoreError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gateway.mailbox import keys
+from gateway.mailbox.entry import Entry, decode
+from gateway.mailbox.errors import StoreError
+from gateway.mailbox.journal import Journal
+from gateway.mailbox.library import function
+from gateway.mailbox.model import Bound, Delivery, Grip, NotResumed, Origin, Placed, Resumed, Status
+from gateway.mailbox.settings import OfflineSettings, SmacksSettings
+
+_STATUS = {status.encode(): status for status in Status}
+_ONLY = {status.encode(): Delivery(status) for status in Status}
+_FCALL = {name: function(name) for name in (
+    "deliver", "append", "read", "handled", "ack", "overdue", "bind", "enable", "presence", "hibernate", "peek", "resume", "close", "finish",
+    "register", "unregister",
+)}  # fmt: skip
+
+
+def placed(flat: Sequence[Any]) -> tuple[Placed, ...]:
+    """Read `sid, node, position, …` as the library answers it."""
+    return tuple(Placed(flat[i].decode(), flat[i + 1].decode(), int(flat[i + 2])) for i in range(0, len(flat), 3))
+
+
+class Mailbox:
+    """Operations on accounts' mailboxes, through one journal.
+
+    `node` is this process's name as an owner of sessions.
+    """
+
+    def __init__(self, journal: Journal, *, node: str, smacks: SmacksSettings, offline: OfflineSettings) -> None:
+        self.journal = journal
+        self.node = node
+        self._limits = (smacks.smacks_max_queue_size, offline.access_max_user_messages)
+        self._resend = smacks.resend
+        self._kept_old = smacks.smacks_max_old_sessions
+        self._most_sessions = smacks.max_user_sessions
+        self._lead_ms = int(smacks.smacks_last_call * 1000)
+
+    def deliver(
+        self,
+        *,
+        user: str,
+        resource: str,
+        sender: str,
+        origin: Origin | None,
+        kind: str,
+        type: str,  # noqa: A002 - the attribute's name
+        flags: str,
+        stanza: bytes,
+        done: Callable[[Delivery | StoreError], None],
+    ) -> None:
+        """Put one stanza into the mailbox of `user` (a bare JID), by the rules of RFC 6121 section 8.
+
+        `sender` is the sender's full JID, `kind` and `flags` are those of `entry`, `type` the stanza's type.
+        """
+
+        def answered(reply: Any) -> None:
+            if isinstance(reply, StoreError):
+                done(reply)
+            elif len(reply) == 1:
+                done(_ONLY[reply[0]])
+            else:
+                done(Delivery(_STATUS[reply[0]], placed(reply[1:])))
+
+        self.journal.submit(
+            answered, "FCALL", _FCALL["deliver"], 1, keys.prefix(user), user, resource, sender,
+            origin.sid if origin else "", origin.count if origin else "", origin.keep_ms if origin else "",
+            kind, type, flags, *self._limits, stanza,
+        )  # fmt: skip
+
+    def append(
+        self, grip: Grip, *, kind: str, flags: str, inbound: int | None, stanza: bytes, done: Callable[[Any], None]
+    ) -> None:
+        """Queue an entry for one session, together with the inbound count it answers (None: it answers nothing).
+
+        `done` gets (status, position, tail): status ok, duplicate, full or stale; the numbers are 0 unless ok.
+        """
+
+        def answered(reply: Any) -> None:
+            done(reply if isinstance(reply, StoreError) else (reply[0].decode(), *(reply[1:] or (0, 0))))
+
+        self.journal.submit(
+            answered, "FCALL", _FCALL["append"], 1, grip.at, grip.sid, grip.epoch, kind, flags,
+            "" if inbound is None else inbound, *self._limits, stanza,
+        )  # fmt: skip
+
+    def read(self, grip: Grip, *, position: int, most: int, most_bytes: int, done: Callable[[Any], None]) -> None:
+        """Entries from `position` on. `done` gets (tail, [Entry, …]), or None when the session is no longer ours."""
+
+        def answered(reply: Any) -> None:
+            if isinstance(reply, StoreError):
+                done(reply)
+            elif reply[0] != b"ok":
+                done(None)
+            else:
+                entries: list[Entry] = [decode(raw) for raw in reply[2:]]
+                done((reply[1], entries))
+
+        self.journal.submit(
+            answered, "FCALL", _FCALL["read"], 1, grip.at, grip.sid, grip.epoch, position, most, most_bytes
+        )
+
+    def handled(self, grip: Grip, h: int, done: Callable[[bool | StoreError], None]) -> None:
+        """Keep the inbound count `h` (absolute), before the <a/> that tells it. `done` gets whether the session is ours."""
+        self.journal.submit(
+            lambda reply: done(reply if isinstance(reply, StoreError) else reply == b"ok"),
+            "FCALL", _FCALL["handled"], 1, grip.at, grip.sid, grip.epoch, h,
+        )  # fmt: skip
+
+    def ack(self, grip: Grip, h: int, done: Callable[[Any], None]) -> None:
+        """The client has everything up to `h` (absolute). `done` gets (status, tail): ok, too-high or stale."""
+
+        def answered(reply: Any) -> None:
+            done(reply if isinstance(reply, StoreError) else (reply[0].decode(), reply[1] if len(reply) > 1 else 0))
+
+        self.journal.submit(answered, "FCALL", _FCALL["ack"], 1, grip.at, grip.sid, grip.epoch, h, *self._limits)
+
+    def overdue(self, grip: Grip, is_overdue: bool, done: Callable[[Any], None]) -> None:
+        """The client does not answer <r/>, or does again: what the push rule needs to know."""
+        self.journal.submit(
+            done, "FCALL", _FCALL["overdue"], 1, grip.at, grip.sid, grip.epoch, "1" if is_overdue else "0"
+        )
+
+    def bind(self, *, user: str, resource: str, sid: str, owner: str, jid_xml: str, user_xml: str) -> Bound | str:
+        """Claim a full JID for a new session. Answers Bound, or 'no-account' or 'too-many'.
+
+        `owner` names the connection (so that a request sent twice is taken once); `jid_xml` and `user_xml` are the full and bare JID
+        escaped for XML. A live or sleeping session of the same resource is replaced; what it held comes again with the new one.
+        """
+        at = keys.prefix(user)
+        reply = self.journal.call(
+            "FCALL", _FCALL["bind"], 1, at, user, resource, sid, self.node, owner, jid_xml, user_xml,
+            self._most_sessions, self._kept_old,
+        )  # fmt: skip
+        if reply[0] != b"ok":
+            return str(reply[0].decode())
+        return Bound(Grip(at, sid, 1), reply[1], reply[2].decode(), reply[3].decode())
+
+    def enable(self, grip: Grip, max_ms: int) -> bool:
+        """XEP-0198 is on; `max_ms` 0 means without resumption. False: the session is no longer ours."""
+        return bool(self.journal.call("FCALL", _FCALL["enable"], 1, grip.at, grip.sid, grip.epoch, max_ms) == b"ok")
+
+    def presence(self, grip: Grip, *, priority: int | None, stanza: bytes, done: Callable[[Any], None]) -> None:
+        """Keep the session's presence (None: unavailable), tell the account's other resources, let offline messages flow in.
+
+        `done` gets (tail, former priority, placed), or None when the session is no longer ours.
+        """
+
+        def answered(reply: Any) -> None:
+            if isinstance(reply, StoreError):
+                done(reply)
+            elif reply[0] != b"ok":
+                done(None)
+            else:
+                done((reply[2], int(reply[1]) if reply[1] else None, placed(reply[3:])))
+
+        self.journal.submit(
+            answered, "FCALL", _FCALL["presence"], 1, grip.at, grip.sid, grip.epoch,
+            "" if priority is None else priority, *self._limits, stanza,
+        )  # fmt: skip
+
+    def hibernate(self, grip: Grip) -> str:
+        """The socket is gone. Answers ok, stale, or not-resumable (then `close` it)."""
+        reply = self.journal.call("FCALL", _FCALL["hibernate"], 1, grip.at, grip.sid, grip.epoch, self._lead_ms)
+        return str(reply[0].decode())
+
+    def resume(self, *, user: str, sid: str, h: int, owner: str) -> Resumed | NotResumed:
+        """Take a session over, on whatever node it was; `h` as on the wire. Of two at once exactly one wins."""
+        at = keys.prefix(user)
+        epoch = self.journal.call("FCALL", _FCALL["peek"], 1, at, sid) or b"0"
+        reply = self.journal.call(
+            "FCALL", _FCALL["resume"], 1, at, user, sid, epoch, h, self.node, owner, *self._limits
+        )
+        if reply[0] == b"gone":
+            return NotResumed(h=reply[1])
+        if reply[0] == b"too-high":
+            return NotResumed(h=reply[2], tail=reply[1])
+        if reply[0] != b"ok":
+            return NotResumed()
+        return Resumed(
+            grip=Grip(at, sid, reply[1]), inbound=reply[2], acked=reply[3], tail=reply[4], former_node=reply[5].decode(),
+            resource=reply[6].decode(), priority=int(reply[7]) if reply[7] else None, at_ms=reply[8], max_ms=reply[9],
+        )  # fmt: skip
+
+    def close(self, grip: Grip) -> tuple[Placed, ...]:
+        """The session ends now; its remainder gets its fate. Answers what other sessions got by it."""
+        reply = self.journal.call(
+            "FCALL", _FCALL["close"], 1, grip.at, grip.sid, grip.epoch, self._resend, *self._limits, self._kept_old
+        )
+        return self.finish(grip.at, grip.sid, reply) if reply[0] != b"stale" else ()
+
+    def finish(self, at: str, sid: str, reply: Any = None) -> tuple[Placed, ...]:
+        """Go on with an end that was too large for one operation, until it is done. `reply` is the first piece's answer, if any."""
+        found: tuple[Placed, ...] = ()
+        while reply is None or reply[0] == b"more":
+            if reply is not None:
+                found += placed(reply[1:])
+            reply = self.journal.call("FCALL", _FCALL["finish"], 1, at, sid, self._resend, *self._limits)
+        return found + placed(reply[1:])
+
+    def register(
+        self, grip: Grip, *, user: str, field: str, registration: bytes, most: int, done: Callable[[Any], None]
+    ) -> None:
+        """Keep one push registration (JSON) for the device of this session; at most `most` per account, the oldest goes."""
+        self.journal.submit(
+            done, "FCALL", _FCALL["register"], 1, grip.at, user, field, registration, grip.sid, grip.epoch, most
+        )
+
+    def unregister(self, *, user: str, service: str, node: str, done: Callable[[Any], None]) -> None:
+        """Forget the registrations of one push service (`node` '': all of it)."""
+        self.journal.submit(done, "FCALL", _FCALL["unregister"], 1, keys.prefix(user), user, service, node)

@@ -1,0 +1,119 @@
+"""What mailbox operations answer with: values, never half a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How a delivery ended (RFC 6121 section 8, XEP-0160)."""
+
+    OK = "ok"
+    OFFLINE = "offline"
+    DROPPED = "dropped"
+    DUPLICATE = "duplicate"
+    NO_ACCOUNT = "no-account"
+    BOUNCE = "bounce"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An entry that was appended to a session's queue. `position` 0: it waits in the backlog, nobody need be told."""
+
+    sid: str
+    node: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The outcome of `deliver`."""
+
+    status: Status
+    placed: tuple[Placed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a stanza came from: the inbound `count` of session `sid`. A mailbox takes an origin once.
+
+    `keep_ms`: for how long the sender may resume and send it again.
+    """
+
+    sid: str
+    count: int
+    keep_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grip:
+    """A session that this process owns: its mailbox's key prefix, its id, and the epoch that fences every write."""
+
+    at: str
+    sid: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The outcome of `bind`: the server's clock (ms), and the session it replaced with the node that owned it."""
+
+    grip: Grip
+    at_ms: int
+    replaced: str
+    replaced_node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The outcome of a resumption: marks of the cursor, the inbound count, and the node that owned the session until now."""
+
+    grip: Grip
+    inbound: int
+    acked: int
+    tail: int
+    former_node: str
+    resource: str
+    priority: int | None
+    at_ms: int
+    max_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotResumed:
+    """Why a session cannot be resumed. `h` is what it had handled, if that is still known; `tail` is set when h was too high."""
+
+    h: int | None = None
+    tail: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLine:
+    """One session as `wakegate user sessions` shows it; times in ms since 1970, 0 for none."""
+
+    resource: str
+    sid: str
+    state: str
+    node: str
+    acked: int
+    tail: int
+    backlog: int
+    priority: int | None
+    bound_at: int
+    deadline: int
+    has_push: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Numbers of all buckets together."""
+
+    accounts: int
+    sleeping: int
+    events: int
+    oldest_event_ms: int
+    retries: int
+    outbox: int
+    fates: dict[str, int]

@@ -1,0 +1,10 @@
+"""`python -m gateway` and the command `wakegate`. The one place that patches the standard library for gevent."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+from gateway.cli import main  # noqa: E402 - what is imported before the patch would stay unpatched
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""[server], [listen] and [limits]: the settings that several layers share. All others stand beside their code."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from gateway.settings import setting
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """[server] Who this server is and where it keeps its files."""
+
+    domains: list[str] = setting(["localhost"], least=1, help="The domains whose accounts live here.")
+    data_dir: Path = setting(Path("data"), help="The embedded Redis' files, the self-signed certificate.")
+    node: str = setting("", help='Name of this gateway process, unique among all nodes; "" = host name and process id.')
+
+    @property
+    def node_name(self) -> str:
+        """`node`, or what stands for it."""
+        return self.node or f"{socket.gethostname()}-{os.getpid()}"
+
+    def faults(self) -> Iterator[str]:
+        """Domains are compared as they come from the wire: lower case, without a resource or a port."""
+        for domain in self.domains:
+            if not domain or any(c in domain for c in "/@: ") or domain != domain.lower():
+                yield f'domains: "{domain}" is no domain: lower case, without @, /, : or spaces'
+        if len(set(self.domains)) < len(self.domains):
+            yield "domains: each may be named once"
+
+
+@dataclass(frozen=True)
+class ListenSettings:
+    """[listen] Lists of "host:port"; [] switches one off."""
+
+    c2s: list[str] = setting(["127.0.0.1:5222"], help="XMPP clients, STARTTLS (RFC 6120).")
+    c2s_tls: list[str] = setting(["127.0.0.1:5223"], help="XMPP clients, direct TLS (XEP-0368).")
+    websocket: list[str] = setting(["127.0.0.1:5280"], help="XMPP over WebSocket (RFC 7395), at /xmpp-websocket.")
+    web: list[str] = setting(["127.0.0.1:5281"], help="Admin API, dashboard, /metrics, /healthz.")
+
+    def faults(self) -> Iterator[str]:
+        """Each address must be readable, and none may be given twice."""
+        seen: dict[str, str] = {}
+        for field in fields(self):
+            for address in getattr(self, field.name):
+                fault = _address_fault(address)
+                if fault:
+                    yield f'{field.name}: "{address}": {fault}'
+                elif address in seen and not address.endswith(":0"):
+                    yield f'{field.name}: "{address}" is already used by {seen[address]}'
+                seen[address] = field.name
+
+
+def _address_fault(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    if not colon or not host:
+        return '"host:port" is needed, e.g. "0.0.0.0:5222" or "[::]:5222"'
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        return 'an IPv6 address stands in brackets, e.g. "[::1]:5222"'
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        return f'"{port}" is no port, 0 to 65535'
+    return ""
+
+
+@dataclass(frozen=True)
+class LimitSettings:
+    """[limits] What one client, or all of them together, may ask of a gateway process."""
+
+    max_connections: int = setting(20000, unit="connections", least=1, most=1000000, help="Per gateway process.")
+    negotiation_timeout: float = setting(
+        30.0, unit="s", least=1, most=600, help="From the connection to the bound resource; then it is closed."
+    )
+    max_stanza_bytes: int = setting(
+        262144, unit="bytes", least=10000, most=16777216, help="A larger stanza ends the stream with policy-violation."
+    )
+    max_stanza_depth: int = setting(64, unit="levels", least=8, most=1000, help="Elements inside elements.")
+    max_attributes: int = setting(64, unit="attributes", least=8, most=1000, help="Of one element.")
+    max_auth_failures: int = setting(5, unit="tries", least=1, most=100, help="Then the stream is closed.")
+    idle_timeout: float = setting(
+        900.0,
+        unit="s",
+        least=10,
+        most=86400,
+        help="A client silent for so long is asked; no answer ends the connection.",
+    )
+    write_timeout: float = setting(
+        60.0, unit="s", least=1, most=3600, help="A client that takes no bytes for so long is taken for lost."
+    )

@@ -145,9 +145,16 @@ class Mailbox:
             return str(reply[0].decode())
         return Bound(Grip(at, sid, 1), reply[1], reply[2].decode(), reply[3].decode())
 
-    def enable(self, grip: Grip, max_ms: int) -> bool:
-        """XEP-0198 is on; `max_ms` 0 means without resumption. False: the session is no longer ours."""
-        return bool(self.journal.call("FCALL", _FCALL["enable"], 1, grip.at, grip.sid, grip.epoch, max_ms) == b"ok")
+    def enable(self, grip: Grip, *, is_resumable: bool, max_ms: int, push_max_ms: int, base: int) -> int | None:
+        """XEP-0198 is on. Counts start here: positions up to `base` were before it, the socket took them.
+
+        `max_ms`: how long it may be resumed; `push_max_ms`: the same once a push registration is linked (0: the client asked for
+        `max` itself). Answers the ms granted, or None when the session is no longer ours.
+        """
+        reply = self.journal.call(
+            "FCALL", _FCALL["enable"], 1, grip.at, grip.sid, grip.epoch, "1" if is_resumable else "0", max_ms, push_max_ms, base
+        )
+        return int(reply[1]) if reply[0] == b"ok" else None
 
     def presence(self, grip: Grip, *, priority: int | None, stanza: bytes, done: Callable[[Any], None]) -> None:
         """Keep the session's presence (None: unavailable), tell the account's other resources, let offline messages flow in.
@@ -188,7 +195,7 @@ class Mailbox:
             return NotResumed()
         return Resumed(
             grip=Grip(at, sid, reply[1]), inbound=reply[2], acked=reply[3], tail=reply[4], former_node=reply[5].decode(),
-            resource=reply[6].decode(), priority=int(reply[7]) if reply[7] else None, at_ms=reply[8], max_ms=reply[9],
+            resource=reply[6].decode(), priority=int(reply[7]) if reply[7] else None, at_ms=reply[8], max_ms=reply[9], base=reply[10],
         )  # fmt: skip
 
     def close(self, grip: Grip) -> tuple[Placed, ...]:

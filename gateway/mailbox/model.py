@@ -68,7 +68,10 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The outcome of a resumption: marks of the cursor, the inbound count, and the node that owned the session until now."""
+    """The outcome of a resumption: marks of the cursor, the inbound count, and the node that owned the session until now.
+
+    `base`: the position after which XEP-0198 counts; `at_ms`: the server's clock; entries older than it come late.
+    """
 
     grip: Grip
     inbound: int
@@ -79,6 +82,7 @@ class Resumed:
     priority: int | None
     at_ms: int
     max_ms: int
+    base: int
 
 
 @dataclass(frozen=True, slots=True)

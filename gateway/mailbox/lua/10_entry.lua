@@ -22,7 +22,8 @@ end
 local function fate(p, name, n) if n > 0 then redis.call('HINCRBY', K.fates(p), name, n) end end
 
 -- The session as a table, or nil. `fields` of the hash s:{sid}:
---   user resource jid (full, XML-escaped) ujid (bare, XML-escaped) node owner epoch state smacks max h
+--   user resource jid (full, XML-escaped) ujid (bare, XML-escaped) node owner epoch state h
+--   smacks ('1': may be resumed) max (ms it is kept) max_with_push (ms, once a registration is linked) base (XEP-0198 counts after it)
 --   tail acked back (entries in the backlog)  priority ('' = unavailable) presence
 --   important, important_acked, covered: messages that wake, counted on arrival; how many were acked; how many an event covered
 --   overdue ('1': <r/> unanswered) reg ('1': a push registration is linked) pending (0, 1 message, 2 call: event not yet claimed)

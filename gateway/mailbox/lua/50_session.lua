@@ -82,19 +82,24 @@ register('bind', function(keys, args)
     'epoch', 1, 'state', LIVE, 'smacks', '0', 'max', 0, 'h', 0, 'tail', 0, 'acked', 0, 'back', back, 'priority', '',
     'presence', '', 'important', important, 'important_acked', 0, 'covered', covered, 'overdue', '0',
     'reg', redis.call('HLEN', K.registrations(p, user)) > 0 and relink(p, user, resource, sid) or '0', 'pending', 0,
-    'gen', 0, 'pushed_at', 0, 'last_event', '', 'bound_at', at, 'deadline', 0)
+    'gen', 0, 'pushed_at', 0, 'last_event', '', 'bound_at', at, 'deadline', 0, 'base', 0, 'max_with_push', 0)
   return { 'ok', at, old and old.sid or '', old and old.node or '' }
 end)
 
--- enable: XEP-0198 with resumption for at most `max` ms; counts start here in both directions
--- KEYS[1] prefix   ARGV sid, epoch, max ms ('0' = acknowledgements without resumption), tail that the client will count from
--- answers 'ok' | 'stale'
+-- enable: XEP-0198; counts start here in both directions
+-- KEYS[1] prefix
+-- ARGV sid, epoch, resumable ('1' or '0'), max ms, most ms for a device with push ('0' = the client asked for `max` itself),
+--      base: the position after which the client counts; what is before it the socket took
+-- answers {'ok', max ms} | {'stale'}
 register('enable', function(keys, args)
-  local p = keys[1]
+  local p, base = keys[1], tonumber(args[6])
   local s = own(p, args[1], args[2])
-  if not s then return 'stale' end
-  redis.call('HSET', K.session(p, s.sid), 'smacks', args[3] == '0' and '0' or '1', 'max', args[3])
-  return 'ok'
+  if not s then return { 'stale' } end
+  local max, with_push = tonumber(args[4]), tonumber(args[5])
+  if s.reg and with_push > max then max = with_push end
+  redis.call('HSET', K.session(p, s.sid), 'smacks', args[3], 'max', max, 'max_with_push', with_push, 'base', base)
+  if base > s.acked then acknowledge(p, s, base) end
+  return { 'ok', max }
 end)
 
 -- presence: kept, told to the account's other resources; the first non-negative one lets the offline store flow in
@@ -171,7 +176,7 @@ end)
 -- resume: take the session over, on any node
 -- KEYS[1] prefix
 -- ARGV user, sid, epoch seen by peek, h as on the wire, node, owner, queue limit, quota
--- answers {'ok', epoch, inbound h, acked, tail, former node, resource, priority, at, deadline's max}
+-- answers {'ok', epoch, inbound h, acked, tail, former node, resource, priority, at, max ms, base}
 --       | {'gone', h} | {'unknown'} | {'too-high', tail, inbound h} | {'lost'}
 register('resume', function(keys, args)
   local p, user, sid, limits = keys[1], args[1], args[2], limits_of(args, 7)
@@ -182,15 +187,17 @@ register('resume', function(keys, args)
     return h and { 'gone', tonumber(h) } or { 'unknown' }
   end
   local key = K.session(p, sid)
-  local v = redis.call('HMGET', key, 'smacks', 'h', 'owner', 'resource', 'bound_at', 'max')
+  local v = redis.call('HMGET', key, 'smacks', 'h', 'owner', 'resource', 'bound_at', 'max', 'base')
   local function answer(former)
-    return { 'ok', tonumber(s.epoch), tonumber(v[2]), s.acked, s.tail, former, v[4], s.priority, tonumber(v[5]), tonumber(v[6]) }
+    return { 'ok', tonumber(s.epoch), tonumber(v[2]), s.acked, s.tail, former, v[4], s.priority, tonumber(v[5]), tonumber(v[6]),
+      tonumber(v[7]) }
   end
   if v[1] ~= '1' then return { 'unknown' } end
   if v[3] == args[6] then return answer('') end   -- the same request, sent again after a lost connection
   if s.epoch ~= args[3] then return { 'lost' } end
-  local h = s.acked + (tonumber(args[4]) - s.acked) % 4294967296
-  if h > s.tail then return { 'too-high', s.tail, tonumber(v[2]) } end
+  local base = tonumber(v[7])
+  local h = s.acked + (tonumber(args[4]) + base - s.acked) % 4294967296
+  if h > s.tail then return { 'too-high', s.tail - base, tonumber(v[2]) } end
 
   local former = s.node
   if former ~= '' then redis.call('SREM', K.owned(p, former), sid) end

@@ -28,7 +28,8 @@ register('register', function(keys, args)
     redis.call('HDEL', key, oldest)
     recount(p, user, sid)
   end
-  redis.call('HSET', K.session(p, s.sid), 'reg', '1')
+  local v = redis.call('HMGET', K.session(p, s.sid), 'max', 'max_with_push')
+  redis.call('HSET', K.session(p, s.sid), 'reg', '1', 'max', math.max(tonumber(v[1]), tonumber(v[2])))
   return 'ok'
 end)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator, Mapping
 
 from gateway.mailbox import keys
@@ -34,8 +35,11 @@ class Accounts:
         flat = self._journal.call("HGETALL", keys.key(keys.prefix(user), "account", user))
         return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)} or None
 
-    def remove(self, user: str) -> list[tuple[str, str]] | None:
-        """Erase the mailbox. Answers (session id, owner node) of what has to be closed, or None: there is no such account."""
+    def remove(self, user: str) -> builtins.list[tuple[str, str]] | None:
+        """Erase the mailbox.
+
+        Answers (session id, owner node) of what has to be closed, or None: there is no such account.
+        """
         reply = self._journal.call("FCALL", function("remove"), 1, keys.prefix(user), user)
         if reply[0] != b"ok":
             return None
@@ -47,7 +51,7 @@ class Accounts:
             for user in self._journal.call("SMEMBERS", keys.key(keys.bucket_prefix(bucket), "accounts")):
                 yield user.decode()
 
-    def sessions(self, user: str) -> list[SessionLine]:
+    def sessions(self, user: str) -> builtins.list[SessionLine]:
         """The account's sessions, live and sleeping."""
         reply = self._journal.call("FCALL", function("sessions"), 1, keys.prefix(user), user)
         return [

@@ -4,7 +4,7 @@
 
 kind   m message, q iq request, r iq response, p presence
 flags  s may be stored offline, w wakes the phone, u urgent (a call), b may be bounced
-stamp  when the mailbox took it, ms since 1970. An entry older than the stream that writes it is late and gets a delay stamp
+stamp  when the mailbox took it, ms since 1970. One older than the stream that writes it gets a <delay/>
 id     names the message when several sessions hold a copy of it; empty otherwise
 """
 

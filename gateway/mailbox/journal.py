@@ -1,8 +1,9 @@
 """The journal: the one writer to Redis of a process. All greenlets' operations share one socket and commit in groups.
 
-While one pipeline is in flight the next one fills, so that the more there is to do, the less each operation costs. Operations are
-answered in the order in which they were submitted. When the connection is lost, everything unanswered is sent again in order on
-the next one: every mailbox operation is idempotent, so that it does not matter which of them Redis had already taken.
+While one pipeline is in flight the next one fills, so that the more there is to do, the less each operation costs.
+Operations are answered in the order in which they were submitted. When the connection is lost, everything unanswered is
+sent again in order on the next one: every mailbox operation is idempotent, so that it does not matter which of them
+Redis had already taken.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from gateway.telemetry import get_logger
 log = get_logger(__name__)
 
 Reply = Any
+Part = bytes | str | int | float
 Callback = Callable[[Reply], None]
 """Gets the reply, or a StoreError as a value. Runs in the journal's reader: it must not block."""
 
@@ -54,10 +56,15 @@ def _is_passing(error: Exception) -> bool:
     return text.startswith(tuple(name.decode() for name in PASSING)) or "unction not found" in text
 
 
+def _packed(command: tuple[Part, ...]) -> bytes:
+    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub takes tuples of one part only
+    return packed
+
+
 class Journal:
     """A pipelined connection to one Redis server.
 
-    `url` is redis://, rediss:// or unix://; `timeout_s` bounds the wait for an answer before the connection is made anew.
+    `url` is redis://, rediss:// or unix://; `timeout_s` bounds the wait for an answer before reconnecting.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
@@ -88,7 +95,7 @@ class Journal:
     @property
     def is_up(self) -> bool:
         """Redis answers at the moment."""
-        return self._up.is_set()
+        return bool(self._up.is_set())
 
     @property
     def waiting(self) -> int:
@@ -100,17 +107,17 @@ class Journal:
         if not self._up.wait(timeout_s):
             raise StoreUnavailable(f"Redis did not answer within {timeout_s:g} s")
 
-    def submit(self, callback: Callback, *command: bytes | str | int) -> None:
+    def submit(self, callback: Callback, *command: Part) -> None:
         """Queue one command; `callback` gets its reply. Never blocks."""
-        self._queued.append((hiredis.pack_command(command), callback))
+        self._queued.append((_packed(command), callback))
         self._idle.clear()
         if not self._sent:
             self._wake.set()
 
-    def call(self, *command: bytes | str | int, timeout_s: float | None = None) -> Reply:
+    def call(self, *command: Part, timeout_s: float | None = None) -> Reply:
         """Queue one command and wait for its reply.
 
-        Raises StoreUnavailable after `timeout_s` seconds (the command may still take effect later), StoreCorrupt on a refusal.
+        Raises StoreUnavailable after `timeout_s` seconds (it may still take effect later), StoreCorrupt if refused.
         """
         result: AsyncResult[Reply] = AsyncResult()
         self.submit(result.set, *command)
@@ -148,7 +155,7 @@ class Journal:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     def _connect(self) -> socket.socket:
-        options = parse_url(self._url)
+        options = parse_url(self._url)  # type: ignore[no-untyped-call]
         if "path" in options:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             connection.settimeout(self._timeout_s)
@@ -160,7 +167,7 @@ class Journal:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if self._url.startswith("rediss://"):
                 connection = ssl.create_default_context().wrap_socket(connection, server_hostname=host)
-        opening: list[tuple[bytes | str | int, ...]] = []
+        opening: list[tuple[Part, ...]] = []
         if options.get("password"):
             opening.append(("AUTH", options.get("username") or "default", options["password"]))
         if options.get("db"):
@@ -168,7 +175,7 @@ class Journal:
         opening.append(("FUNCTION", "LOAD", "REPLACE", library.source()))
         reader = hiredis.Reader()
         for command in opening:
-            connection.sendall(hiredis.pack_command(command))
+            connection.sendall(_packed(command))
             reply = self._next(connection, reader)
             if isinstance(reply, hiredis.ReplyError):
                 raise StoreUnavailable(f"Redis refused {command[0]!s}: {reply}")
@@ -233,7 +240,7 @@ class Journal:
     def _answer(callback: Callback, reply: Reply) -> None:
         try:
             callback(reply)
-        except Exception:  # noqa: BLE001 - one greenlet's fault must not stop the answers of all others
+        except Exception:  # one greenlet's fault must not stop the answers of all others
             log.exception("journal_callback_failed")
 
     def _fail_everything(self) -> None:

@@ -1,7 +1,8 @@
 """Every key of Wakegate in Redis: the one place that spells them.
 
-A mailbox's keys share the hash tag of its bucket (`wg:{b07}:…`), so that one operation touches one slot of a Redis Cluster. The Lua
-library gets its key functions from the same table (`lua_source`), so that Python and Lua cannot disagree.
+A mailbox's keys share the hash tag of its bucket (`wg:{b07}:…`), so that one operation touches one slot of a Redis
+Cluster. The Lua library gets its key functions from the same table (`lua_source`), so that Python and Lua cannot
+disagree.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ VERSION = 1
 
 @cache
 def source() -> str:
-    """The library's text, as FUNCTION LOAD takes it: key functions from `keys`, then the files in order of their names."""
+    """The library's text, as FUNCTION LOAD takes it: key functions from `keys`, then the files by name."""
     here = resources.files("gateway.mailbox") / "lua"
     files = sorted((item for item in here.iterdir() if item.name.endswith(".lua")), key=lambda item: item.name)
     head = (

@@ -1,7 +1,7 @@
 """The mailbox: a typed face of the operations in `lua/`. One method, one atomic step.
 
-Methods with a `done` callback are the hot path: they return at once and the answer comes in the order of submission; `done` must not
-block, and gets a StoreError as a value when the store failed. The others wait, and raise StoreError.
+Methods with a `done` callback are the hot path: they return at once and the answer comes in the order of submission;
+`done` must not block, and gets a StoreError as a value when the store failed. The others wait, and raise StoreError.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 _STATUS = {status.encode(): status for status in Status}
 _ONLY = {status.encode(): Delivery(status) for status in Status}
 _FCALL = {name: function(name) for name in (
-    "deliver", "append", "read", "handled", "ack", "overdue", "bind", "enable", "presence", "hibernate", "peek", "resume", "close", "finish",
-    "register", "unregister",
+    "deliver", "append", "read", "handled", "ack", "overdue", "bind", "enable", "presence", "hibernate", "peek",
+    "resume", "close", "finish", "register", "unregister",
 )}  # fmt: skip
 
 
@@ -110,7 +110,10 @@ class Mailbox:
         )
 
     def handled(self, grip: Grip, h: int, done: Callable[[bool | StoreError], None]) -> None:
-        """Keep the inbound count `h` (absolute), before the <a/> that tells it. `done` gets whether the session is ours."""
+        """Keep the inbound count `h` (absolute), before the <a/> that tells it.
+
+        `done` gets whether the session is ours.
+        """
         self.journal.submit(
             lambda reply: done(reply if isinstance(reply, StoreError) else reply == b"ok"),
             "FCALL", _FCALL["handled"], 1, grip.at, grip.sid, grip.epoch, h,
@@ -133,8 +136,9 @@ class Mailbox:
     def bind(self, *, user: str, resource: str, sid: str, owner: str, jid_xml: str, user_xml: str) -> Bound | str:
         """Claim a full JID for a new session. Answers Bound, or 'no-account' or 'too-many'.
 
-        `owner` names the connection (so that a request sent twice is taken once); `jid_xml` and `user_xml` are the full and bare JID
-        escaped for XML. A live or sleeping session of the same resource is replaced; what it held comes again with the new one.
+        `owner` names the connection (so that a request sent twice is taken once); `jid_xml` and `user_xml` are the full
+        and bare JID escaped for XML. A live or sleeping session of the same resource is replaced; what it held comes
+        again with the new one.
         """
         at = keys.prefix(user)
         reply = self.journal.call(
@@ -148,18 +152,20 @@ class Mailbox:
     def enable(self, grip: Grip, *, is_resumable: bool, max_ms: int, push_max_ms: int, base: int) -> int | None:
         """XEP-0198 is on. Counts start here: positions up to `base` were before it, the socket took them.
 
-        `max_ms`: how long it may be resumed; `push_max_ms`: the same once a push registration is linked (0: the client asked for
-        `max` itself). Answers the ms granted, or None when the session is no longer ours.
+        `max_ms`: how long it may be resumed; `push_max_ms`: the same once a push registration is linked (0: the client
+        asked for `max` itself). Answers the ms granted, or None when the session is no longer ours.
         """
         reply = self.journal.call(
-            "FCALL", _FCALL["enable"], 1, grip.at, grip.sid, grip.epoch, "1" if is_resumable else "0", max_ms, push_max_ms, base
-        )
+            "FCALL", _FCALL["enable"], 1, grip.at, grip.sid, grip.epoch,
+            "1" if is_resumable else "0", max_ms, push_max_ms, base,
+        )  # fmt: skip
         return int(reply[1]) if reply[0] == b"ok" else None
 
     def presence(self, grip: Grip, *, priority: int | None, stanza: bytes, done: Callable[[Any], None]) -> None:
-        """Keep the session's presence (None: unavailable), tell the account's other resources, let offline messages flow in.
+        """Keep the session's presence (None: unavailable) and tell the account's other resources.
 
-        `done` gets (tail, former priority, placed), or None when the session is no longer ours.
+        The first one of non-negative priority lets offline messages flow in. `done` gets (tail, former priority,
+        placed), or None when the session is no longer ours.
         """
 
         def answered(reply: Any) -> None:
@@ -194,8 +200,9 @@ class Mailbox:
         if reply[0] != b"ok":
             return NotResumed()
         return Resumed(
-            grip=Grip(at, sid, reply[1]), inbound=reply[2], acked=reply[3], tail=reply[4], former_node=reply[5].decode(),
-            resource=reply[6].decode(), priority=int(reply[7]) if reply[7] else None, at_ms=reply[8], max_ms=reply[9], base=reply[10],
+            grip=Grip(at, sid, reply[1]), inbound=reply[2], acked=reply[3], tail=reply[4],
+            former_node=reply[5].decode(), resource=reply[6].decode(), priority=int(reply[7]) if reply[7] else None,
+            at_ms=reply[8], max_ms=reply[9], base=reply[10],
         )  # fmt: skip
 
     def close(self, grip: Grip) -> tuple[Placed, ...]:
@@ -206,7 +213,10 @@ class Mailbox:
         return self.finish(grip.at, grip.sid, reply) if reply[0] != b"stale" else ()
 
     def finish(self, at: str, sid: str, reply: Any = None) -> tuple[Placed, ...]:
-        """Go on with an end that was too large for one operation, until it is done. `reply` is the first piece's answer, if any."""
+        """Go on with an end that was too large for one operation, until it is done.
+
+        `reply` is the first piece's answer, if any.
+        """
         found: tuple[Placed, ...] = ()
         while reply is None or reply[0] == b"more":
             if reply is not None:
@@ -217,7 +227,7 @@ class Mailbox:
     def register(
         self, grip: Grip, *, user: str, field: str, registration: bytes, most: int, done: Callable[[Any], None]
     ) -> None:
-        """Keep one push registration (JSON) for the device of this session; at most `most` per account, the oldest goes."""
+        """Keep one push registration (JSON) for this session's device; at most `most` per account, the oldest goes."""
         self.journal.submit(
             done, "FCALL", _FCALL["register"], 1, grip.at, user, field, registration, grip.sid, grip.epoch, most
         )

@@ -68,7 +68,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The outcome of a resumption: marks of the cursor, the inbound count, and the node that owned the session until now.
+    """The outcome of a resumption: marks of the cursor, the inbound count, and the node that owned it until now.
 
     `base`: the position after which XEP-0198 counts; `at_ms`: the server's clock; entries older than it come late.
     """
@@ -87,7 +87,10 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class NotResumed:
-    """Why a session cannot be resumed. `h` is what it had handled, if that is still known; `tail` is set when h was too high."""
+    """Why a session cannot be resumed.
+
+    `h` is what it had handled, if that is still known; `tail` is set when h was too high.
+    """
 
     h: int | None = None
     tail: int | None = None

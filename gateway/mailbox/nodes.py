@@ -55,7 +55,10 @@ def forget(journal: Journal, node: str) -> None:
 
 
 class Sweep:
-    """The sweeper's operations, bucket by bucket. Every method waits, and raises StoreError. All of them may run twice."""
+    """The sweeper's operations, bucket by bucket.
+
+    Every method waits, and raises StoreError. All of them may run twice.
+    """
 
     def __init__(self, journal: Journal, *, smacks: SmacksSettings, offline: OfflineSettings) -> None:
         self._journal = journal
@@ -98,7 +101,7 @@ class Sweep:
         count = 0
         while True:
             reply = self._call("reap", bucket, node, 100, self._lead_ms, *self._limits, self._kept_old)
-            count += reply[1]
+            count += int(reply[1])
             if reply[0] == b"done":
                 return count
 

@@ -1,10 +1,10 @@
 """The push worker's side of the mailbox: events, claims, outcomes, retries, dead letters.
 
-An event says that something important lies beyond the cursor of a device that is not consuming. It stands on its bucket's stream until
-every registration it concerns has an outcome. Whether it is still true is asked at the last moment (`claim`), in the same atomic step
-that records the attempt.
+An event says that something important lies beyond the cursor of a device that is not consuming. It stands on its
+bucket's stream until every registration it concerns has an outcome. Whether it is still true is asked at the last
+moment (`claim`), in the same atomic step that records the attempt.
 
-    stream entry {user, sid, reason, gen, class, at [, id, only, attempt]}     id, only, attempt: a retry for one registration
+    stream entry {user, sid, reason, gen, class, at [, id, only, attempt]}     the last three: one registration's retry
         -> claim -> Send | Later (back on the stream by itself when due) | Cancelled
         -> per registration: outcome(...) or retry(...)
         -> done(...)
@@ -25,10 +25,12 @@ from gateway.mailbox.library import function
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
-    """One XEP-0357 registration: what the push of one device needs. Belongs to the account and the device, not to a stream.
+    """One XEP-0357 registration: what the push of one device needs.
 
-    `service` and `node` as the client gave them; `form` is its publish-options form, verbatim; `sid` the session it is linked to;
-    `at` when it was registered, ms since 1970 (set by the mailbox).
+    It belongs to the account and the device, not to a stream.
+
+    `service` and `node` as the client gave them; `form` is its publish-options form, verbatim; `sid` the session it is
+    linked to; `at` when it was registered, ms since 1970 (set by the mailbox).
     """
 
     service: str
@@ -52,9 +54,9 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 class Event:
     """A push event as a worker reads it.
 
-    `id` is the id of the first entry that carried it and stays the same over retries and over workers that died: push ids are made
-    of it. `only` is the registration's field when this is a retry, else "". `at_ms`: when it was raised. `sid` "": messages were stored
-    offline for devices that have no session. `kind` is "message" or "call".
+    `id` is the id of the first entry that carried it and stays the same over retries and over workers that died: push
+    ids are made of it. `only` is the registration's field when this is a retry, else "". `at_ms`: when it was raised.
+    `sid` "": messages were stored offline for devices that have no session. `kind` is "message" or "call".
     """
 
     bucket: int
@@ -81,8 +83,8 @@ class Event:
     def fields(self) -> dict[str, str]:
         """As `read` takes them: what a retry or a dead letter keeps."""
         return {
-            "id": self.id, "user": self.user, "sid": self.sid, "reason": self.reason, "gen": self.gen, "class": self.kind,
-            "at": str(self.at_ms), "only": self.only, "attempt": str(self.attempt),
+            "id": self.id, "user": self.user, "sid": self.sid, "reason": self.reason, "gen": self.gen,
+            "class": self.kind, "at": str(self.at_ms), "only": self.only, "attempt": str(self.attempt),
         }  # fmt: skip
 
     def again(self, registration: Registration) -> Event:
@@ -108,7 +110,10 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Not true any more: back | consuming | nothing-waiting | session-gone | no-registration. The event is off the stream."""
+    """Not true any more: back | consuming | nothing-waiting | session-gone | no-registration.
+
+    The event is off the stream.
+    """
 
     reason: str
 
@@ -134,12 +139,12 @@ class Pushes:
     def claim(self, event: Event, *, floor_ms: int) -> Send | Later | Cancelled:
         """Look again: generation unchanged, cursor still behind? Then the attempt is recorded.
 
-        `floor_ms`: least time between two pushes to one device; calls, last calls and retries do not wait for it. Later and Cancelled
-        take the event off the stream in the same step.
+        `floor_ms`: least time between two pushes to one device; calls, last calls and retries do not wait for it. Later
+        and Cancelled take the event off the stream in the same step.
         """
         reply = self._call(
-            "claim", event.bucket, event.stream_id, event.id, event.user, event.sid, event.reason, event.gen, event.kind,
-            event.only, floor_ms, keys.CONSUMER_GROUP,
+            "claim", event.bucket, event.stream_id, event.id, event.user, event.sid, event.reason, event.gen,
+            event.kind, event.only, floor_ms, keys.CONSUMER_GROUP,
         )  # fmt: skip
         if reply[0] == b"cancelled":
             return Cancelled(reply[1].decode())
@@ -151,10 +156,11 @@ class Pushes:
     def outcome(
         self, event: Event, registration: Registration, outcome: str, *, dead: bool = False, at_ms: int = 0
     ) -> bool:
-        """Record what became of one registration's push. `dead`: the provider says the token is gone, since `at_ms` (0: unsaid).
+        """Record what became of one registration's push.
 
-        Compare and clear: the registration goes only if its token is still the one that failed and is older than the provider's word.
-        Answers whether it went.
+        `dead`: the provider says the token is gone, since `at_ms` (0: it did not say since when).
+        Compare and clear: the registration goes only if its token is still the one that failed and is older than the
+        provider's word. Answers whether it went.
         """
         self._journal.call("HINCRBY", keys.OUTCOMES, outcome, 1)
         reply = self._call(
@@ -170,12 +176,15 @@ class Pushes:
         return bool(reply == b"removed")
 
     def retry(self, event: Event, registration: Registration, *, wait_ms: int) -> None:
-        """Try this registration again after `wait_ms`; the event comes back on the stream by itself, `attempt` one higher."""
+        """Try this registration again after `wait_ms`: the event comes back by itself, `attempt` one higher."""
         again = msgspec.json.encode(event.again(registration).fields())
         self._call("retry", event.bucket, max(0, wait_ms), again)
 
     def done(self, event: Event, *, final: bool) -> None:
-        """Take the event off the stream. `final`: no registration of it waits for a retry any more, forget its outcomes."""
+        """Take the event off the stream.
+
+        `final`: no registration of it waits for a retry any more, forget its outcomes.
+        """
         self._call("done", event.bucket, event.stream_id, event.id if final else "", keys.CONSUMER_GROUP)
 
     def bury(self, event: Event, registration: Registration, reason: str) -> None:

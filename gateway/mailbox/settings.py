@@ -14,13 +14,14 @@ class RedisSettings:
 
     url: str = setting(
         "embedded",
-        help='"embedded" starts a server of our own in data_dir; or redis://, rediss://, unix:// for a Redis >= 7.0 or Valkey >= 7.2.',
+        help='"embedded" starts a server of our own in data_dir; or redis://, rediss://, unix:// '
+        "for a Redis >= 7.0 or Valkey >= 7.2.",
     )
     appendfsync: Literal["always", "everysec", "no"] = setting(
         "everysec",
         choices=("always", "everysec", "no"),
-        help='Embedded server only: when the log reaches the disk. "everysec" survives any killed process; a power cut may cost '
-        'the last second or two. "always" survives that too, at the cost of a disk write per batch.',
+        help='Embedded server only: when the log reaches the disk. "everysec" survives any killed process; a power cut '
+        'may cost the last second or two. "always" survives that too, at the cost of a disk write per batch.',
     )
     timeout_s: float = setting(
         10.0, unit="s", least=0.5, most=120, help="How long one answer may take before the connection is made anew."
@@ -90,8 +91,9 @@ class SmacksSettings:
     resend_on_timeout: bool | Literal["if_offline"] = setting(
         "if_offline",
         choices=(True, False, "if_offline"),
-        help="Unacknowledged messages of an expired session: true = to the user's other sessions, if_offline = to the sender as errors when "
-        "the user has other sessions; both store them offline when he has none. false = always to the sender.",
+        help="Unacknowledged messages of an expired session: true = to the user's other sessions, if_offline = to the "
+        "sender as errors when the user has other sessions; both store them offline when he has none. false = always "
+        "to the sender.",
     )
     location: str = setting(
         "", help='`location` on <enabled/>: "host:port" a client should try first when it resumes; "" = none.'

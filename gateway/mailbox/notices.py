@@ -1,0 +1,115 @@
+"""Notices between processes over Redis pub/sub: hints that may be lost, never the only way something becomes known.
+
+A notice says that a session's queue has grown, with the stanza if it is small, or that a session has been taken over
+or ended. The owner notices a lost one at the next notice, which leaves a gap, or at its periodic check of tails.
+
+    q <session id> <position>\\n<stanza bytes or nothing>
+    c <session id> <epoch>            taken over by epoch, or replaced (epoch 0): close with stream error `conflict`
+    d <session id>                    its account is gone: close with stream error `not-authorized`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import gevent
+import redis
+
+from gateway.mailbox import keys
+from gateway.mailbox.journal import Journal
+from gateway.mailbox.model import Placed
+from gateway.telemetry import get_logger
+
+log = get_logger(__name__)
+
+LARGEST_STANZA = 8192
+"""bytes; a larger stanza is not carried, the owner reads it from its queue"""
+
+
+def _ignore(_reply: object) -> None:
+    """A notice that nobody heard is no failure: the owner's periodic check finds what it said."""
+
+
+def publish_entries(journal: Journal, placed: Iterable[Placed], stanza: bytes = b"", *, except_node: str = "") -> None:
+    """Tell the owners of sessions that their queues have grown. Never blocks."""
+    carried = stanza if len(stanza) <= LARGEST_STANZA else b""
+    for entry in placed:
+        if entry.position and entry.node and entry.node != except_node:
+            text = b"q %s %d\n%s" % (entry.sid.encode(), entry.position, carried)
+            journal.submit(_ignore, "PUBLISH", keys.NOTICES + entry.node, text)
+
+
+def publish_conflict(journal: Journal, node: str, sid: str, epoch: int) -> None:
+    """Tell a session's former owner that another connection has it now. Never blocks."""
+    if node:
+        journal.submit(_ignore, "PUBLISH", keys.NOTICES + node, b"c %s %d" % (sid.encode(), epoch))
+
+
+def publish_removed(journal: Journal, node: str, sid: str) -> None:
+    """Tell a session's owner that the account is gone. Never blocks."""
+    if node:
+        journal.submit(_ignore, "PUBLISH", keys.NOTICES + node, b"d %s" % sid.encode())
+
+
+class Subscriber:
+    """Listens to the notices for one node; connects again by itself.
+
+    `on_entry(sid, position, stanza)`, `on_conflict(sid, epoch)` and `on_removed(sid)` must not block; `on_connected()`
+    says that notices may have been missed until now.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        node: str,
+        *,
+        on_entry: Callable[[str, int, bytes], None],
+        on_conflict: Callable[[str, int], None],
+        on_removed: Callable[[str], None],
+        on_connected: Callable[[], None],
+    ) -> None:
+        self._url = url
+        self._channel = keys.NOTICES + node
+        self._on_entry = on_entry
+        self._on_conflict = on_conflict
+        self._on_removed = on_removed
+        self._on_connected = on_connected
+        self._runner: gevent.Greenlet | None = None
+
+    def start(self) -> None:
+        """Begin to listen; returns at once."""
+        self._runner = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            self._runner.kill(timeout=1)
+            self._runner = None
+
+    def _run(self) -> None:
+        pause_s = 0.05
+        while True:
+            try:
+                with redis.Redis.from_url(self._url, socket_timeout=30, health_check_interval=10) as client:
+                    subscription = client.pubsub(ignore_subscribe_messages=True)
+                    subscription.subscribe(self._channel)
+                    self._on_connected()
+                    pause_s = 0.05
+                    while True:
+                        message = subscription.get_message(timeout=5.0)
+                        if message is not None and message["type"] == "message":
+                            self._hear(message["data"])
+            except (redis.RedisError, OSError) as lost:
+                log.warning("notices_lost", error=str(lost))
+            gevent.sleep(pause_s)
+            pause_s = min(pause_s * 2, 1.0)
+
+    def _hear(self, data: bytes) -> None:
+        head, _, stanza = data.partition(b"\n")
+        kind, sid, *rest = head.decode().split(" ")
+        if kind == "q":
+            self._on_entry(sid, int(rest[0]), stanza)
+        elif kind == "c":
+            self._on_conflict(sid, int(rest[0]))
+        elif kind == "d":
+            self._on_removed(sid)

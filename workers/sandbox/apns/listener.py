@@ -1,0 +1,101 @@
+"""One APNs environment's TLS listener: TLS 1.2 or later, ALPN h2 and nothing else, client certificates welcome."""
+
+import socket
+import ssl
+from typing import Any
+
+import gevent
+import gevent.ssl
+from gevent.pool import Pool
+from gevent.server import StreamServer
+
+from gateway.telemetry import get_logger
+from workers.sandbox.apns.connection import ApnsConnection
+from workers.sandbox.apns.credential import CertificateCredential, Credential, TokenCredential
+from workers.sandbox.apns.service import ApnsService
+from workers.sandbox.material import Material
+
+log = get_logger(__name__)
+
+CONNECTION_LIMIT = 2000
+HANDSHAKE_TIMEOUT_S = 10.0
+
+
+class ApnsListener:
+    """Accepts connections and serves each in a greenlet of a bounded pool."""
+
+    def __init__(self, service: ApnsService, material: Material, address: tuple[str, int]) -> None:
+        self._service = service
+        self._context = _context(material)
+        self._server = StreamServer(address, self._serve, spawn=Pool(CONNECTION_LIMIT))
+        self._open: set[ApnsConnection] = set()
+
+    def start(self) -> tuple[str, int]:
+        """Listen; returns the address with its real port. Raises OSError."""
+        self._server.start()
+        host, port = self._server.address[:2]
+        return str(host), int(port)
+
+    def stop(self) -> None:
+        """Stop listening and close all connections."""
+        for connection in list(self._open):
+            connection.close()
+        self._server.stop(timeout=1)
+
+    def retire_all(self, reason: str) -> int:
+        """Send GOAWAY on all connections; returns on how many."""
+        connections = list(self._open)
+        for connection in connections:
+            try:
+                connection.retire(reason)
+            except OSError:
+                connection.close()
+        return len(connections)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
+    def _serve(self, plain: Any, address: tuple[Any, ...]) -> None:
+        counters = self._service.state.record.counters
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            with gevent.Timeout(HANDSHAKE_TIMEOUT_S, TimeoutError("TLS handshake took too long")):
+                sock = self._context.wrap_socket(plain, server_side=True)
+        except OSError as error:
+            counters["apns_handshakes_failed"] += 1
+            log.info("apns_handshake_failed", peer=address[0], error=str(error))
+            plain.close()
+            return
+        if sock.selected_alpn_protocol() != "h2":
+            # APNs speaks nothing but HTTP/2, and a client that did not offer it would not understand an answer.
+            counters["apns_not_h2"] += 1
+            log.info("apns_client_offers_no_h2", peer=address[0])
+            sock.close()
+            return
+        counters["apns_connections"] += 1
+        counters[f"apns_{self._service.environment}_connections"] += 1
+        number = next(self._service.state.connection_numbers)
+        connection = ApnsConnection(sock, self._service, self._credential(sock), number)
+        self._open.add(connection)
+        try:
+            connection.run()
+        finally:
+            self._open.discard(connection)
+
+    def _credential(self, sock: Any) -> Credential:
+        certificate = sock.getpeercert(binary_form=True)
+        if certificate:
+            return CertificateCredential(certificate, self._service.environment)
+        return TokenCredential(self._service.state.keys, self._service.environment)
+
+
+def _context(material: Material) -> Any:
+    context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(material.server_file)
+    context.load_verify_locations(material.ca_file)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.set_alpn_protocols(["h2"])
+    return context

@@ -1,0 +1,60 @@
+"""The devices that the sandbox knows: token, environment, topics, and when the app was removed from them."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from workers.sandbox.clock import Clock
+
+State = Literal["registered", "unregistered", "expired"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device token. `environment` "" and no `topics` mean any; `changed_at` is in Unix milliseconds."""
+
+    token: str
+    environment: str = ""
+    topics: frozenset[str] = field(default_factory=frozenset)
+    state: State = "registered"
+    changed_at: int = 0
+
+
+class Devices:
+    """One provider's devices. Nothing is kept on disk: a new sandbox knows none."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._devices: dict[str, Device] = {}
+
+    def register(self, token: str, *, environment: str = "", topics: frozenset[str] = frozenset()) -> Device:
+        """Register a device, also one that had been unregistered: the app was installed again."""
+        device = Device(token, environment, topics, "registered", self._clock.now_ms())
+        self._devices[token] = device
+        return device
+
+    def unregister(self, token: str, state: State = "unregistered") -> Device:
+        """The app was removed ("unregistered") or the token ran out ("expired"): 410 with this time from now on."""
+        device = replace(self._devices.get(token, Device(token)), state=state, changed_at=self._clock.now_ms())
+        self._devices[token] = device
+        return device
+
+    def find(self, token: str) -> Device | None:
+        """The device of this token, or None if nobody spoke of it yet."""
+        return self._devices.get(token)
+
+    def forget(self) -> None:
+        """Forget all devices."""
+        self._devices.clear()
+
+    def listing(self) -> list[dict[str, object]]:
+        """The devices as JSON values."""
+        return [
+            {
+                "token": device.token,
+                "environment": device.environment,
+                "topics": sorted(device.topics),
+                "state": device.state,
+                "changed_at": device.changed_at,
+            }
+            for device in self._devices.values()
+        ]

@@ -1,0 +1,178 @@
+"""FCM v1: POST /v1/projects/{project}/messages:send, and the token endpoint beside it."""
+
+import json
+import re
+import secrets
+from email.utils import formatdate
+from typing import Any
+
+import gevent
+
+from workers.sandbox.faults import Fault
+from workers.sandbox.fcm.errors import (
+    FCM_CODES,
+    HTTP_STATUS,
+    FcmRefusal,
+    Violation,
+    error_object,
+    invalid_json,
+    invalid_message,
+    of_code,
+    unauthenticated,
+)
+from workers.sandbox.fcm.message import check_message
+from workers.sandbox.fcm.oauth import TokenEndpoint
+from workers.sandbox.fcm.schema import read_request
+from workers.sandbox.state import State
+from workers.sandbox.wsgi import HttpRequest, HttpResponse, json_response, phrase
+
+TOKEN_PATH = "/token"  # noqa: S105 - a path, not a password
+HTML = "text/html; charset=UTF-8"
+NOT_FOUND_PAGE = b"<!DOCTYPE html>\n<title>Error 404 (Not Found)!!1</title>\n"
+BAD_GATEWAY_PAGE = (
+    b"<!DOCTYPE html>\n<html lang=en><title>Error 502 (Server Error)!!1</title>\n"
+    b"<p><b>502.</b> <ins>That's an error.</ins>\n"
+    b"<p>The server encountered a temporary error and could not complete your request.\n"
+)
+_SEND_PATH = re.compile(r"/v1/projects/([^/]+)/messages:send")
+# A registration token that begins so gets this error without anything being armed: fail-UNREGISTERED-...
+_PREFIX = re.compile(r"fail-([A-Z_]+)-.*", re.DOTALL)
+_BY_STATUS = {number: status for status, number in HTTP_STATUS.items()}
+
+
+class FcmService:
+    """Answers FCM's and the token endpoint's requests."""
+
+    def __init__(self, state: State, tokens: TokenEndpoint, project_id: str) -> None:
+        self._state = state
+        self._tokens = tokens
+        self._project_id = project_id
+
+    def handle(self, request: HttpRequest) -> HttpResponse:
+        """Answer one request."""
+        if request.path == TOKEN_PATH and request.method == "POST":
+            return self._tokens.handle(request)
+        match = _SEND_PATH.fullmatch(request.path)
+        if match is None or request.method != "POST":
+            return HttpResponse(404, NOT_FOUND_PAGE, HTML)
+        return self._send(request, match.group(1))
+
+    def _send(self, request: HttpRequest, project_id: str) -> HttpResponse:
+        name = f"projects/{self._project_id}/messages/0:{self._state.clock.now_ms()}%{secrets.token_hex(8)}"
+        body: Any = None
+        fault: Fault | None = None
+        token, code = "", ""
+        try:
+            self._authorize(request, project_id)
+            body = _json(request.body)
+            checked = read_request(body)
+            token = self._check(checked)
+            fault = self._state.faults.take("fcm", token) or _fault_by_prefix(token)
+            if fault is None and checked.get("validateOnly") in (True, "true"):
+                name = f"projects/{self._project_id}/messages/fake_message_id"
+            response = _faulty(fault, self._state, name) if fault else json_response({"name": name})
+            code = fault.reason if fault else ""
+        except FcmRefusal as refusal:
+            response, code = json_response(refusal.as_json(), refusal.status), refusal.code or refusal.rpc_status
+        if fault is not None and fault.delay_s:
+            gevent.sleep(fault.delay_s)
+        is_answered = response.ending not in ("close", "ignore")
+        self._note(request, body, token, name, response.status if is_answered else 0, code)
+        return response
+
+    def _authorize(self, request: HttpRequest, project_id: str) -> None:
+        scheme, _, access_token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not access_token:
+            raise unauthenticated("CREDENTIALS_MISSING")
+        if not self._tokens.is_good(access_token.strip()):
+            raise unauthenticated("ACCESS_TOKEN_EXPIRED")
+        if project_id != self._project_id:
+            raise FcmRefusal(
+                "PERMISSION_DENIED",
+                f"Permission 'cloudmessaging.messages.create' denied on resource '//cloudresourcemanager.googleapis.com"
+                f"/projects/{project_id}' (or it may not exist).",
+            )
+
+    def _check(self, request: dict[str, Any]) -> str:
+        """The token (or "topic:..." and so on) of a request that is right in everything. Raises FcmRefusal."""
+        message = request.get("message")
+        if not message:
+            raise invalid_message("message", "Message is empty")
+        kind, target = check_message(message)
+        if kind not in ("token", "fid"):
+            return f"{kind}:{target}"
+        device = self._state.fcm_devices.find(target)
+        if device is None and self._state.behaviour.fcm_strict_devices and not _PREFIX.fullmatch(target):
+            raise of_code("INVALID_ARGUMENT")
+        if device is not None and device.state != "registered":
+            raise of_code("UNREGISTERED")
+        return target
+
+    def _note(self, request: HttpRequest, body: Any, token: str, name: str, status: int, code: str) -> None:
+        message = body.get("message") if isinstance(body, dict) else None
+        if not token and isinstance(message, dict):
+            token = str(message.get("token", ""))
+        self._state.record.add(
+            received_at=self._state.clock.now_ms(),
+            provider="fcm",
+            environment="",
+            token=token,
+            headers={name: value for name, value in request.headers.items() if name != "authorization"},
+            payload=body if body is not None else request.body.decode("utf-8", "replace"),
+            status=status,
+            reason=code,
+            push_id=name,
+            sender=self._project_id,
+            connection=request.connection,
+            stream=0,
+        )
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise invalid_json(Violation("", f"Invalid JSON payload received. {error}")) from error
+
+
+def _fault_by_prefix(token: str) -> Fault | None:
+    match = _PREFIX.fullmatch(token)
+    if match is None:
+        return None
+    name = match.group(1)
+    if name in FCM_CODES:
+        return Fault(reason=name)
+    return Fault(status=502) if name == "BAD_GATEWAY" else None
+
+
+def _faulty(fault: Fault, state: State, name: str) -> HttpResponse:
+    """The response that a fault asks for."""
+    ending: str = "close" if fault.action in ("close", "reset", "goaway") else fault.action
+    if ending == "answer":
+        ending = "truncated" if fault.data == "truncated" else "whole"
+    refusal = of_code(fault.reason) if fault.reason in FCM_CODES else None
+    status = fault.status or (refusal.status if refusal else 200)
+    headers = _retry_after(fault, state)
+    if fault.body is not None:
+        return HttpResponse(status, fault.body.encode(), fault.content_type, headers, ending)
+    if fault.data in ("none", "empty"):
+        return HttpResponse(status, b"", headers=headers, ending=ending)
+    if status == 502:
+        return HttpResponse(status, BAD_GATEWAY_PAGE, HTML, headers, ending)
+    if status == 200:
+        content: dict[str, Any] = {"name": name}
+    elif refusal is not None:
+        content = refusal.as_json()
+        content["error"]["code"] = status
+    else:
+        content = error_object(status, _BY_STATUS.get(status, "UNKNOWN"), fault.reason or phrase(status), [])
+    return HttpResponse(status, json.dumps(content, indent=2).encode(), headers=headers, ending=ending)
+
+
+def _retry_after(fault: Fault, state: State) -> tuple[tuple[str, str], ...]:
+    """RFC 9110 section 10.2.3: seconds, or a date."""
+    if fault.retry_after_s is None:
+        return ()
+    if fault.retry_after_form == "date":
+        return (("Retry-After", formatdate(state.clock.now() + fault.retry_after_s, usegmt=True)),)
+    return (("Retry-After", str(int(fault.retry_after_s))),)

@@ -1,0 +1,198 @@
+"""The sandbox put together: two APNs listeners, FCM with its token endpoint, and the control port."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gateway.telemetry import get_logger
+from workers.sandbox.apns.credential import ProviderKey
+from workers.sandbox.apns.listener import ApnsListener
+from workers.sandbox.apns.service import ApnsService
+from workers.sandbox.behaviour import Behaviour
+from workers.sandbox.clock import Clock
+from workers.sandbox.control import Control
+from workers.sandbox.devices import Devices
+from workers.sandbox.faults import Fault, Faults
+from workers.sandbox.fcm.oauth import TokenEndpoint
+from workers.sandbox.fcm.service import TOKEN_PATH, FcmService
+from workers.sandbox.material import KEY_ID, TEAM_ID, Material, prepare, read_rs256_key, write_json
+from workers.sandbox.record import Record
+from workers.sandbox.state import State
+from workers.sandbox.wsgi import HttpListener
+
+log = get_logger(__name__)
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Where to listen; port 0 lets the system choose one. Only loopback makes sense: the keys lie in the open."""
+
+    apns: Address = ("127.0.0.1", 2197)
+    apns_development: Address = ("127.0.0.1", 2198)
+    fcm: Address = ("127.0.0.1", 2199)
+    control: Address = ("127.0.0.1", 2200)
+
+    @classmethod
+    def free(cls, host: str = "127.0.0.1") -> Self:
+        """Ports that the system chooses: what tests want."""
+        return cls(apns=(host, 0), apns_development=(host, 0), fcm=(host, 0), control=(host, 0))
+
+
+class Sandbox:
+    """APNs and FCM on this machine. A context manager; `start` and `stop` do the same by hand.
+
+    `record` is what was received; `faults`, `apns_devices`, `fcm_devices`, `clock` and `behaviour` are what the control
+    port changes. All of it may be used from any greenlet of the hub that the sandbox runs in.
+    """
+
+    def __init__(self, data_dir: Path, addresses: Addresses | None = None) -> None:
+        self._wanted = addresses or Addresses()
+        self._state = State()
+        self.material: Material = prepare(data_dir)
+        self._state.keys.register(ProviderKey(team_id=TEAM_ID, key_id=KEY_ID, key=self.material.apns_public_key()))
+        account = self.material.service_account()
+        self._tokens = TokenEndpoint(
+            self._state,
+            client_email=str(account.get("client_email")),
+            key_id=str(account.get("private_key_id")),
+            key=read_rs256_key(str(account.get("private_key"))),
+        )
+        self._apns = {
+            name: ApnsListener(ApnsService(self._state, environment), self.material, address)
+            for name, environment, address in (
+                ("apns", "production", self._wanted.apns),
+                ("apns_development", "sandbox", self._wanted.apns_development),
+            )
+        }
+        fcm = FcmService(self._state, self._tokens, str(account.get("project_id")))
+        self._fcm = HttpListener(fcm.handle, self._wanted.fcm, count_connection=self._count_fcm_connection)
+        self.control = Control(
+            self._state,
+            addresses=lambda: self.addresses,
+            goaway=self.go_away,
+            revoke=self._tokens.revoke_all,
+            open_connections=lambda: sum(listener.connections for listener in self._apns.values()),
+        )
+        self._control = HttpListener(self.control.handle, self._wanted.control, count_connection=lambda: 0)
+        self.addresses: dict[str, Any] = {}
+
+    def start(self) -> Mapping[str, Any]:
+        """Listen on all ports; returns the addresses, which are also in `addresses.json`. Raises OSError."""
+        try:
+            real = {name: listener.start() for name, listener in self._apns.items()}
+            real["fcm"] = self._fcm.start()
+            real["control"] = self._control.start()
+        except OSError:
+            self.stop()
+            raise
+        self.addresses = self._describe(real)
+        self._tokens.audiences = _audiences(real["fcm"])
+        self.material.point_service_account_to(self.addresses["token_uri"])
+        write_json(self.material.addresses_file, self.addresses)
+        log.info("sandbox_started", **self.addresses)
+        return self.addresses
+
+    def stop(self) -> None:
+        """Close everything; the files stay for the next start."""
+        for listener in self._apns.values():
+            listener.stop()
+        self._fcm.stop()
+        self._control.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def record(self) -> Record:
+        """What was received."""
+        return self._state.record
+
+    @property
+    def faults(self) -> Faults:
+        """What is to go wrong: `faults.arm("apns", Fault(...), token)`."""
+        return self._state.faults
+
+    @property
+    def apns_devices(self) -> Devices:
+        """The registry of APNs devices."""
+        return self._state.apns_devices
+
+    @property
+    def fcm_devices(self) -> Devices:
+        """The registry of FCM registration tokens."""
+        return self._state.fcm_devices
+
+    @property
+    def clock(self) -> Clock:
+        """The sandbox's time, which can be advanced."""
+        return self._state.clock
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """How it behaves without faults; assign another one to change it."""
+        return self._state.behaviour
+
+    @behaviour.setter
+    def behaviour(self, behaviour: Behaviour) -> None:
+        self._state.behaviour = behaviour
+
+    def stats(self) -> dict[str, Any]:
+        """The counters, as GET /stats shows them."""
+        return self.control.stats()
+
+    def arm_apns(self, token: str = "", **fault: Any) -> None:
+        """Arm an APNs fault for a token, or with "" for any: `arm_apns(token, reason="Unregistered", times=1)`."""
+        self.faults.arm("apns", Fault(**fault), token)
+
+    def arm_fcm(self, token: str = "", **fault: Any) -> None:
+        """Arm an FCM fault for a token, or with "" for any."""
+        self.faults.arm("fcm", Fault(**fault), token)
+
+    def go_away(self, reason: str = "Shutdown") -> int:
+        """Send GOAWAY on all APNs connections; returns on how many."""
+        return sum(listener.retire_all(reason) for listener in self._apns.values())
+
+    def register_key(self, key: ProviderKey) -> None:
+        """Accept provider tokens of one more key."""
+        self._state.keys.register(key)
+
+    def _count_fcm_connection(self) -> int:
+        self._state.record.counters["fcm_connections"] += 1
+        return next(self._state.connection_numbers)
+
+    def _describe(self, real: Mapping[str, Address]) -> dict[str, Any]:
+        described: dict[str, Any] = {name: _text(address) for name, address in real.items()}
+        files = {
+            "ca_file": self.material.ca_file,
+            "apns_key_file": self.material.apns_key_file,
+            "client_certificate_file": self.material.client_file,
+            "service_account_file": self.material.service_account_file,
+        }
+        described |= {name: str(path.absolute()) for name, path in files.items()}
+        described["apns_endpoint"] = f"https://{described['apns']}"
+        described["apns_development_endpoint"] = f"https://{described['apns_development']}"
+        described["fcm_endpoint"] = f"http://{described['fcm']}"
+        described["token_uri"] = f"http://{described['fcm']}{TOKEN_PATH}"
+        described["control_url"] = f"http://{described['control']}"
+        return described
+
+
+def _text(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _audiences(address: Address) -> frozenset[str]:
+    """All that a client may call the token endpoint: `localhost` and the address are the same place."""
+    hosts = {_text(address), f"localhost:{address[1]}", f"127.0.0.1:{address[1]}"}
+    return frozenset(f"http://{host}{TOKEN_PATH}" for host in hosts)

@@ -1,0 +1,234 @@
+"""Connections to one origin under one credential: a bounded queue, replay, growth, reconnection with back-off."""
+
+from __future__ import annotations
+
+import random
+import ssl
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+import gevent
+
+from gateway.telemetry import get_logger
+from workers.push.backoff import jittered
+from workers.push.http2.connection import Connection, ConnectionRules
+from workers.push.http2.exchange import Exchange, Headers, Processed, Result, Unanswered
+from workers.push.http2.origin import Origin
+
+log = get_logger(__name__)
+
+MOST_DOUBTFUL: Final = 2
+"""A request whose connection died without a word is sent once more on another one, then the caller decides."""
+
+MOST_TRIES: Final = 20
+"""A peer that refuses the same request this often will do so for ever."""
+
+
+@dataclass(frozen=True)
+class PoolRules:
+    """`queue` bounds what waits for a stream, `connections` how many there may be. A further connection is opened when
+    the oldest has waited `grow_after_s`. Failed connects wait, at random, up to `reconnect_first_s`, doubling to
+    `reconnect_most_s`.
+    """
+
+    queue: int = 2000
+    connections: int = 4
+    grow_after_s: float = 0.1
+    connect_timeout_s: float = 10.0
+    reconnect_first_s: float = 0.5
+    reconnect_most_s: float = 60.0
+    connection: ConnectionRules = field(default_factory=ConnectionRules)
+
+
+@dataclass
+class PoolCounts:
+    """What happened since the start."""
+
+    connected: int = 0
+    failed_connects: int = 0
+    replayed: int = 0
+    timed_out: int = 0
+
+
+class Pool:
+    """`request` blocks the calling greenlet; everything else happens in the greenlets of the connections."""
+
+    def __init__(self, origin: Origin, *, rules: PoolRules) -> None:
+        self.origin = origin
+        self.counts = PoolCounts()
+        self._rules = rules
+        self._tls: ssl.SSLContext | None = None
+        self._connections: list[Connection] = []
+        self._waiting: deque[Exchange] = deque()
+        self._connecting: gevent.Greenlet | None = None
+        self._growing: gevent.Greenlet | None = None
+        self._failed_connects = 0
+        self._last_fault = ""
+        self._is_closed = False
+
+    @property
+    def connections(self) -> int:
+        """Connections that are up, those that drain included."""
+        return len(self._connections)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a stream."""
+        return len(self._waiting)
+
+    def request(self, headers: Headers, body: bytes, *, timeout_s: float) -> Result:
+        """Send a request and wait for its answer, `timeout_s` at most, queueing, connecting and replays included."""
+        if self._is_closed:
+            return Unanswered("the pool is closed", Processed.NO)
+        if len(self._waiting) >= self._rules.queue:
+            return Unanswered(f"{self._rules.queue} requests are waiting already", Processed.NO)
+        exchange = Exchange(headers, body, queued_at=time.monotonic())
+        self._waiting.append(exchange)
+        self._pump()
+        result: Result | None = None
+        with gevent.Timeout(timeout_s, False):
+            result = exchange.result.get()
+        return result if result is not None else self._give_up(exchange, timeout_s)
+
+    def connect(self, timeout_s: float) -> str:
+        """Have a connection. Answers "" or, in one line, why there is none."""
+        deadline = time.monotonic() + timeout_s
+        self._ensure_connecting()
+        while not self._connections and time.monotonic() < deadline and self._failed_connects == 0:
+            attempt = self._connecting
+            if attempt is None:
+                break
+            attempt.join(min(0.05, timeout_s))
+        if self._connections:
+            return ""
+        return self._last_fault or f"no connection within {timeout_s:g} s"
+
+    def recycle(self) -> None:
+        """Use new connections from now on; the present ones finish what they have."""
+        for connection in list(self._connections):
+            connection.retire()
+        self._pump()
+
+    def close(self) -> None:
+        """End. What still waits is answered as not sent."""
+        self._is_closed = True
+        for greenlet in (self._connecting, self._growing):
+            if greenlet is not None:
+                greenlet.kill(block=False)
+        for connection in list(self._connections):
+            connection.close("the pool is closed")
+        while self._waiting:
+            self._waiting.popleft().settle(Unanswered("the pool is closed", Processed.NO))
+
+    # What connections tell (the Owner protocol).
+
+    def on_progress(self, connection: Connection) -> None:
+        """Streams may have become free."""
+        if self._waiting and connection.free_streams:
+            self._pump()
+
+    def on_replay(self, exchange: Exchange) -> None:
+        """Not processed: to the front of the queue, it has waited longest."""
+        if exchange.is_settled:
+            return
+        if exchange.tries >= MOST_TRIES or self._is_closed:
+            exchange.settle(Unanswered(f"refused {exchange.tries} times", Processed.NO))
+            return
+        self.counts.replayed += 1
+        self._waiting.appendleft(exchange)
+        gevent.spawn(self._pump)
+
+    def on_lost(self, connection: Connection, left: list[Exchange], reason: str) -> None:
+        """Send what is left once more elsewhere, or say that nobody knows."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+        log.info("http2_connection_ended", host=self.origin.host, reason=reason, in_flight=len(left))
+        for exchange in reversed(left):
+            if exchange.doubtful < MOST_DOUBTFUL and not self._is_closed:
+                self.on_replay(exchange)
+            else:
+                exchange.settle(Unanswered(reason, Processed.MAYBE))
+        gevent.spawn(self._pump)
+
+    def _give_up(self, exchange: Exchange, timeout_s: float) -> Result:
+        if exchange.is_settled:
+            result: Result = exchange.result.get()
+            return result
+        self.counts.timed_out += 1
+        was_queued = exchange in self._waiting
+        reason = f"no answer within {timeout_s:g} s"
+        is_unsent = was_queued and not exchange.doubtful
+        if is_unsent and self._last_fault:
+            reason = f"{reason}: {self._last_fault}"
+        exchange.settle(Unanswered(reason, Processed.NO if is_unsent else Processed.MAYBE))
+        if was_queued:
+            self._waiting.remove(exchange)
+        else:
+            for connection in list(self._connections):
+                connection.cancel(exchange)
+        given_up: Result = exchange.result.get()
+        return given_up
+
+    def _pump(self) -> None:
+        """Give waiting requests to connections with free streams, the idlest first; open more if needed."""
+        if self._is_closed:
+            return
+        for connection in sorted(self._connections, key=_in_flight):
+            for _ in range(min(connection.free_streams, len(self._waiting))):
+                connection.start(self._waiting.popleft())
+                if connection.is_over:
+                    break
+        if not self._waiting:
+            return
+        if all(connection.takes_no_more for connection in self._connections):
+            self._ensure_connecting()
+        elif self._growing is None and self._usable() < self._rules.connections:
+            self._growing = gevent.spawn_later(self._rules.grow_after_s, self._grow)
+
+    def _grow(self) -> None:
+        self._growing = None
+        waited_s = time.monotonic() - self._waiting[0].queued_at if self._waiting else 0.0
+        if waited_s >= self._rules.grow_after_s and self._usable() < self._rules.connections:
+            self._ensure_connecting()
+        self._pump()
+
+    def _usable(self) -> int:
+        return sum(not connection.takes_no_more for connection in self._connections)
+
+    def _ensure_connecting(self) -> None:
+        """One attempt at a time: a storm of connects looks like an attack to Apple."""
+        if self._connecting is None and not self._is_closed:
+            self._connecting = gevent.spawn(self._connect)
+
+    def _connect(self) -> None:
+        try:
+            if self._failed_connects:
+                gevent.sleep(
+                    jittered(
+                        self._failed_connects,
+                        first_s=self._rules.reconnect_first_s,
+                        most_s=self._rules.reconnect_most_s,
+                        uniform=random.uniform,
+                    )
+                )
+            self._tls = self._tls or self.origin.tls()
+            sock = self.origin.connect(self._tls, self._rules.connect_timeout_s)
+        except OSError as error:
+            self._failed_connects += 1
+            self.counts.failed_connects += 1
+            self._last_fault = f"cannot connect to {self.origin.host}:{self.origin.port}: {error}"
+            log.warning("http2_connect_failed", host=self.origin.host, port=self.origin.port, error=error)
+        else:
+            self._failed_connects = 0
+            self._last_fault = ""
+            self.counts.connected += 1
+            self._connections.append(Connection(sock, rules=self._rules.connection, owner=self))
+        finally:
+            self._connecting = None
+        self._pump()
+
+
+def _in_flight(connection: Connection) -> int:
+    return connection.in_flight

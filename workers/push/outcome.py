@@ -1,0 +1,47 @@
+"""What may come of one push. Answers of providers are values, never exceptions: tables in `answers` map to these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """The provider took the push. `id` is its name for it; that the device showed it, no provider says."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class TokenGone:
+    """The device token is dead. `at_ms` (UNIX milliseconds) is since when, if the provider said so: a registration that
+    is newer than this must be kept.
+    """
+
+    at_ms: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Later:
+    """Not now: worth another try after `after_s` seconds, or after the usual back-off if None.
+
+    `alert` tells that somebody has to act (a credential was refused) before another try can succeed.
+    """
+
+    after_s: float | None = None
+    reason: str = ""
+    alert: bool = False
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Never: another try would be answered the same. The registration stays; `alert` if the fault is ours or the
+    operator's.
+    """
+
+    reason: str
+    alert: bool
+
+
+Outcome = Delivered | TokenGone | Later | Refused

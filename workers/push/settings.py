@@ -1,0 +1,118 @@
+"""[push] and [push.apps.NAME]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.settings import setting, tables
+
+APNS: Final = "apns"
+FCM: Final = "fcm"
+AVAILABLE: Final = (APNS, FCM)
+PROVIDERS: Final = (*AVAILABLE, "webpush", "appserver")
+CONTENTS: Final = ("none", "sender", "body", "encrypted")
+
+
+@dataclass(frozen=True)
+class AppSettings:
+    """[push.apps.NAME] One app of yours, as one provider knows it: what its clients register under `app`."""
+
+    provider: str = setting(
+        "",
+        choices=PROVIDERS,
+        help="Who delivers: Apple (apns), Google (fcm), RFC 8030 (webpush) or XEP-0357 (appserver).",
+    )
+    topic: str = setting("", help="APNs: the app's bundle ID.")
+    team_id: str = setting("", help="APNs with a key: the ten characters that name your team at Apple.")
+    key_id: str = setting("", help="APNs with a key: the ten characters that name the key.")
+    key_file: str = setting("", help="APNs with a key: the .p8 file.")
+    certificate_file: str = setting(
+        "", help="APNs without a key: PEM file with the app's push certificate and its private key."
+    )
+    environment: str = setting(
+        "production",
+        choices=("production", "sandbox", "auto"),
+        help="APNs: where device tokens come from; auto tries the other one once if the first does not know a token.",
+    )
+    service_account_file: str = setting("", help="FCM: the JSON file of a service account that may send messages.")
+    endpoint: str = setting("", help='"" = the vendor\'s; "https://127.0.0.1:2197" = the local sandbox.')
+    sandbox_endpoint: str = setting(
+        "", help='APNs: the same for the sandbox environment; "" = `endpoint` where that is set, else the vendor\'s.'
+    )
+    ca_file: str = setting(
+        "", help='PEM file with the certificate authorities to trust for `endpoint`; "" = the system\'s.'
+    )
+    content: str = setting(
+        "none", choices=CONTENTS, help="The most that is told to the provider. A client may ask for less."
+    )
+    message_text: str = setting(
+        "New message", help="What an iPhone shows when the app itself does not replace it in time."
+    )
+    call_text: str = setting("Incoming call", help="The same for a call.")
+
+    def faults(self) -> Iterator[str]:
+        """What is missing or not there yet, one line each, beginning with the setting's name."""
+        if not self.provider:
+            yield f"provider: must be set, one of {', '.join(AVAILABLE)}"
+        elif self.provider not in AVAILABLE:
+            yield f"provider: {self.provider!r} is not available yet; what is: {', '.join(AVAILABLE)}"
+        if self.content == "encrypted":
+            yield "content: 'encrypted' is not available yet; use none, sender or body"
+        if self.provider == APNS:
+            yield from self._apns_faults()
+        if self.provider == FCM and not self.service_account_file:
+            yield "service_account_file: must be set, the JSON file from the Firebase console"
+        for name in ("endpoint", "sandbox_endpoint"):
+            address = str(getattr(self, name))
+            if address and not address.startswith(("https://", "http://") if self.provider == FCM else "https://"):
+                yield f"{name}: an https:// URL is needed, got {address!r}"
+
+    def _apns_faults(self) -> Iterator[str]:
+        if not self.topic:
+            yield "topic: must be set to the app's bundle ID"
+        if bool(self.key_file) == bool(self.certificate_file):
+            yield "key_file: set either key_file (with team_id and key_id) or certificate_file"
+        if self.key_file:
+            for name in ("team_id", "key_id"):
+                if not getattr(self, name):
+                    yield f"{name}: must be set, key_file is signed with under it"
+                elif len(getattr(self, name)) != 10:
+                    yield f"{name}: has ten characters at Apple, got {len(getattr(self, name))}"
+
+
+@dataclass(frozen=True)
+class PushSettings:
+    """[push] When phones are woken, and how hard is tried."""
+
+    burst: float = setting(
+        0.0, unit="s", least=0, most=60, help="Wait this long for more before the first push of a burst."
+    )
+    floor: float = setting(
+        20.0,
+        unit="s",
+        least=0,
+        most=3600,
+        help="Least time between two pushes to one device; one trailing push makes up.",
+    )
+    expiry: int = setting(
+        14_400, unit="s", least=60, most=2_419_200, help="For how long a wake-up for a message is worth delivering."
+    )
+    call_expiry: int = setting(45, unit="s", least=5, most=600, help="The same for a call.")
+    request_timeout: float = setting(
+        15.0, unit="s", least=1, most=120, help="How long a provider may take to answer one push."
+    )
+    connect_timeout: float = setting(
+        10.0, unit="s", least=1, most=60, help="How long connecting to a provider may take."
+    )
+    retry_first: float = setting(
+        10.0, unit="s", least=0.1, most=600, help="Ceiling of the random wait before the second try; it doubles."
+    )
+    retry_most: float = setting(900.0, unit="s", least=1, most=86_400, help="The largest that ceiling gets.")
+    retry_limit: int = setting(8, least=1, most=100, help="Tries before a push becomes a dead letter.")
+    in_flight: int = setting(
+        500, least=1, most=10_000, help="Pushes of one credential that may be under way at a time."
+    )
+    connections: int = setting(4, least=1, most=100, help="Connections per credential and environment.")
+    apps: Mapping[str, AppSettings] = tables(AppSettings, help="Your apps, as the providers know them.")

@@ -1,0 +1,169 @@
+"""Listening sockets: a wire and a greenlet for each connection, whatever strangers do."""
+
+import errno
+import ipaddress
+import socket as std_socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gevent
+import gevent.socket
+
+from gateway.settings import ConfigError
+from gateway.telemetry import get_logger
+from gateway.transports.wire import HandshakeFailed, Wire
+
+log = get_logger(__name__)
+
+_BACKLOG = 1024
+_ACCEPTS_IN_A_ROW = 16
+"""Connections accepted before others have their turn: a flood must not starve those that are there."""
+
+_OUT_OF_RESOURCES_S = 0.1
+"""Wait before the next accept when the process has no descriptor left; the connection stays in the kernel's backlog."""
+
+_FATAL = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
+"""Errors of accept() that say the listening socket is gone. All others pass."""
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """`host:port` or `[IPv6]:port` as (host, port). Raises ConfigError that says what is wrong with it."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host:
+        raise ConfigError(f'{text!r} is not an address: write "host:port", such as "127.0.0.1:5222" or "[::1]:5222"')
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ConfigError(f"{text!r}: the port is a number from 0 to 65535 (0: any free one)")
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            return str(ipaddress.IPv6Address(host[1:-1])), int(port)
+        except ValueError as exc:
+            raise ConfigError(f"{text!r}: {host} is not an IPv6 address") from exc
+    if ":" in host:
+        raise ConfigError(f"{text!r}: an IPv6 address stands in brackets: [{host}]:{port}")
+    return host, int(port)
+
+
+def format_address(host: str, port: int) -> str:
+    """The reverse of `parse_address`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Listener:
+    """Listens on some addresses and runs `handle(wire)` in a greenlet of its own for each connection.
+
+    With `direct_tls` the handshake (XEP-0368) is taken in that greenlet first, within `handshake_timeout_s`. When
+    `handle` returns or raises, the wire is closed. More than `max_connections` at once are closed unheard.
+    `reuse_port` lets several processes listen on the same port; the kernel spreads the connections (SO_REUSEPORT).
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        handle: Callable[[Wire], None],
+        *,
+        direct_tls: ssl.SSLContext | None = None,
+        max_connections: int = 100_000,
+        reuse_port: bool = True,
+        handshake_timeout_s: float = 20,
+        write_timeout_s: float = 60,
+    ) -> None:
+        self._parsed = [parse_address(address) for address in addresses]
+        self._handle = handle
+        self._direct_tls = direct_tls
+        self._max_connections = max_connections
+        self._reuse_port = reuse_port
+        self._handshake_timeout_s = handshake_timeout_s
+        self._write_timeout_s = write_timeout_s
+        self._sockets: list[Any] = []
+        self._acceptors: list[gevent.Greenlet] = []
+        self._is_full = False
+        self.wires: set[Wire] = set()
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses that are listened on, with the real ports; [] before `start` and after `stop_accepting`."""
+        return [format_address(*sock.getsockname()[:2]) for sock in self._sockets]
+
+    def start(self) -> None:
+        """Listen. Raises ConfigError if an address cannot be had; then none is listened on."""
+        try:
+            for host, port in self._parsed:
+                self._sockets.append(_listen(host, port, self._reuse_port))
+        except ConfigError:
+            self.stop_accepting()
+            raise
+        self._acceptors = [gevent.spawn(self._accept, sock) for sock in self._sockets]
+
+    def stop_accepting(self) -> None:
+        """Listen no more; connections that are there go on. The kernel gives new ones to the other processes."""
+        gevent.killall(self._acceptors)
+        for sock in self._sockets:
+            sock.close()
+        self._acceptors, self._sockets = [], []
+
+    def _accept(self, sock: Any) -> None:
+        """The greenlet of one listening socket."""
+        accepted = 0
+        while True:
+            try:
+                connection, address = sock.accept()
+            except OSError as exc:
+                if exc.errno in _FATAL:
+                    log.error("listener_lost", reason=str(exc))
+                    return
+                log.warning("accept_failed", reason=str(exc))
+                gevent.sleep(_OUT_OF_RESOURCES_S)
+                continue
+            self._admit(connection, address)
+            accepted += 1
+            if accepted % _ACCEPTS_IN_A_ROW == 0:
+                gevent.sleep(0)
+
+    def _admit(self, connection: Any, address: Any) -> None:
+        if len(self.wires) >= self._max_connections:
+            if not self._is_full:  # once until there is room again: a flood must not fill the log
+                log.warning("connections_refused", max_connections=self._max_connections)
+            self._is_full = True
+            connection.close()
+            return
+        self._is_full = False
+        wire = Wire(connection, format_address(*address[:2]), write_timeout_s=self._write_timeout_s)
+        self.wires.add(wire)
+        gevent.spawn(self._serve, wire)
+
+    def _serve(self, wire: Wire) -> None:
+        """The greenlet of one connection."""
+        try:
+            if self._direct_tls is not None:
+                wire.start_tls(self._direct_tls, timeout_s=self._handshake_timeout_s)
+            self._handle(wire)
+        except HandshakeFailed as exc:
+            log.debug("handshake_failed", peer=wire.peer, reason=str(exc))
+        except Exception:  # top of a greenlet: one connection's failure is reported and stays its own
+            log.exception("connection_failed", peer=wire.peer)
+        finally:
+            wire.close()
+            wire.wait_closed()
+            self.wires.discard(wire)
+
+
+def _listen(host: str, port: int, reuse_port: bool) -> Any:
+    sock = None
+    try:
+        family, kind, protocol, _, address = gevent.socket.getaddrinfo(host, port, type=std_socket.SOCK_STREAM)[0]
+        sock = gevent.socket.socket(family, kind, protocol)
+        sock.setsockopt(std_socket.SOL_SOCKET, std_socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(std_socket.SOL_SOCKET, std_socket.SO_REUSEPORT, 1)
+        if family == std_socket.AF_INET6:  # so that 0.0.0.0 and [::] can be listened on side by side
+            sock.setsockopt(std_socket.IPPROTO_IPV6, std_socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(std_socket.IPPROTO_TCP, std_socket.TCP_NODELAY, 1)  # inherited by every connection
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+    except (OSError, UnicodeError) as exc:  # UnicodeError: a host name that IDNA cannot encode
+        if sock is not None:
+            sock.close()
+        text = getattr(exc, "strerror", None) or exc
+        raise ConfigError(f"cannot listen on {format_address(host, port)}: {text}") from exc
+    return sock

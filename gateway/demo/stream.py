@@ -6,6 +6,7 @@ session on top of it; scenario tests use it bare, to send what a well-behaved cl
 
 import struct
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -182,7 +183,8 @@ class ClientStream:
         if self._sock is None:
             return
         if reset:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with suppress(OSError):  # closed already
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
 
     def end(self) -> None:

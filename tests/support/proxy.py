@@ -61,6 +61,7 @@ class Proxy:
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
         self.links: list[Link] = []
+        self._half_cut: list[Link] = []
         self.refusing = False
         self.delay_s = 0.0
         self.up_open = Event()
@@ -91,10 +92,12 @@ class Proxy:
         links, self.links = self.links, []
         for link in links:
             link.cut(reset=reset, client=client, server=server)
+        self._half_cut += links
 
     def close(self) -> None:
         """Stops listening and ends everything."""
         self._server.stop(timeout=1)
+        self.links += self._half_cut
         self.cut()
 
     def _accept(self, client: Any, _address: Any) -> None:

@@ -24,7 +24,8 @@ class Runner(slixmpp.ClientXMPP):  # type: ignore[misc]  # slixmpp's classes are
         self.ca_certs = Path(login.cafile)
         self.enable_direct_tls = login.tls == "direct"
         self.enable_starttls = login.tls == "starttls"
-        self.add_event_handler("session_start", self._online)
+        self.add_event_handler("session_start", lambda _: self.send_presence())
+        self.add_event_handler("sm_enabled", self._online)
         self.add_event_handler(
             "session_resumed", lambda _: tell("resumed", unacked=len(self.plugin["xep_0198"].unacked_queue))
         )
@@ -40,7 +41,6 @@ class Runner(slixmpp.ClientXMPP):  # type: ignore[misc]  # slixmpp's classes are
             self.connect(self.login.host, self.login.port)
 
     def _online(self, _event: Any) -> None:
-        self.send_presence()
         tell("online", jid=str(self.boundjid), mechanism=self.plugin["feature_mechanisms"].mech.name)
 
     def _message(self, message: Any) -> None:

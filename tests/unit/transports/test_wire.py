@@ -155,7 +155,12 @@ def test_a_reset_ends_reads_and_keeps_its_reason() -> None:
 def test_a_write_into_a_lost_connection_closes_the_wire_and_raises_nothing() -> None:
     with small_pair() as (near, far):
         far.abort()
-        wait_until(lambda: near.write(b"anybody there?") or near.closed)
+
+        def is_noticed() -> bool:
+            near.write(b"anybody there?")
+            return near.closed
+
+        wait_until(is_noticed)
 
         assert near.reason in ("Connection reset by peer", "Broken pipe")
 

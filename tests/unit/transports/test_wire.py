@@ -194,12 +194,11 @@ def test_close_sends_what_is_stuck_if_the_peer_takes_it(with_tls: bool, tmp_path
 def test_close_gives_up_in_time_if_the_peer_takes_nothing() -> None:
     with small_pair() as (near, _):
         near.write(MANY)
-        started = time.monotonic()
         near.close(0.05)
-        returned = time.monotonic()
+        assert near.closed
+        assert near._sock.fileno() >= 0  # it did not wait for the peer
         near.wait_closed()
 
-        assert returned - started < 0.05
         assert -1 == near._sock.fileno()
 
 

@@ -14,9 +14,7 @@ import gevent
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from gateway.telemetry import get_logger
-
-log = get_logger(__name__)
+from workers.sandbox.listening import address_of, listen
 
 BODY_LIMIT = 1_000_000
 CONNECTION_LIMIT = 2000
@@ -28,7 +26,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Callable[[bytes], object]
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """One request. Header names are lower case; the path is decoded, without its query."""
+    """One request. Header names are lower case; the path is without its query and still percent-encoded."""
 
     method: str
     path: str
@@ -62,20 +60,24 @@ class HttpListener:
 
     def __init__(self, handler: HttpHandler, address: tuple[str, int], *, count_connection: Callable[[], int]) -> None:
         self._handler = handler
-        self._server = WSGIServer(
-            address, self._application, handler_class=_Handler, spawn=Pool(CONNECTION_LIMIT), log=None
-        )
-        self._server.wakegate_count_connection = count_connection
+        self._address = address
+        self._count_connection = count_connection
+        self._server: Any = None
 
     def start(self) -> tuple[str, int]:
         """Listen; returns the address with its real port. Raises OSError."""
+        sock = listen(self._address)
+        self._server = WSGIServer(
+            sock, self._application, handler_class=_Handler, spawn=Pool(CONNECTION_LIMIT), log=None
+        )
+        self._server.wakegate_count_connection = self._count_connection
         self._server.start()
-        host, port = self._server.address[:2]
-        return str(host), int(port)
+        return address_of(sock)
 
     def stop(self) -> None:
         """Stop listening and drop all connections."""
-        self._server.stop(timeout=0)
+        if self._server is not None:
+            self._server.stop(timeout=0)
 
     def _application(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         request = _read(environ)
@@ -106,6 +108,7 @@ class _Handler(WSGIHandler):  # type: ignore[misc]  # gevent has no types
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
         environ["wakegate.socket"] = self.socket
+        environ["wakegate.path"] = self.path.partition("?")[0]
         environ["wakegate.connection"] = self.connection_number
         return environ
 
@@ -121,8 +124,8 @@ def _read(environ: dict[str, Any]) -> HttpRequest | None:
         body = environ["wsgi.input"].read(BODY_LIMIT + 1)
     if len(body) > BODY_LIMIT:
         return None
-    # PEP 3333: bytes of the path come as Latin-1 text.
-    path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+    # Not PATH_INFO, which no longer tells a slash inside a token from one between segments.
+    path = environ["wakegate.path"]
     query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
     return HttpRequest(environ["REQUEST_METHOD"], path, query, headers, body, environ["wakegate.connection"])
 

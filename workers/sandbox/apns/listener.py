@@ -13,6 +13,7 @@ from gateway.telemetry import get_logger
 from workers.sandbox.apns.connection import ApnsConnection
 from workers.sandbox.apns.credential import CertificateCredential, Credential, TokenCredential
 from workers.sandbox.apns.service import ApnsService
+from workers.sandbox.listening import address_of, listen
 from workers.sandbox.material import Material
 
 log = get_logger(__name__)
@@ -27,20 +28,23 @@ class ApnsListener:
     def __init__(self, service: ApnsService, material: Material, address: tuple[str, int]) -> None:
         self._service = service
         self._context = _context(material)
-        self._server = StreamServer(address, self._serve, spawn=Pool(CONNECTION_LIMIT))
+        self._address = address
+        self._server: Any = None
         self._open: set[ApnsConnection] = set()
 
     def start(self) -> tuple[str, int]:
         """Listen; returns the address with its real port. Raises OSError."""
+        sock = listen(self._address)
+        self._server = StreamServer(sock, self._serve, spawn=Pool(CONNECTION_LIMIT))
         self._server.start()
-        host, port = self._server.address[:2]
-        return str(host), int(port)
+        return address_of(sock)
 
     def stop(self) -> None:
         """Stop listening and close all connections."""
         for connection in list(self._open):
             connection.close()
-        self._server.stop(timeout=1)
+        if self._server is not None:
+            self._server.stop(timeout=1)
 
     def retire_all(self, reason: str) -> int:
         """Send GOAWAY on all connections; returns on how many."""

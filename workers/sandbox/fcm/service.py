@@ -5,6 +5,7 @@ import re
 import secrets
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import unquote
 
 import gevent
 
@@ -52,7 +53,7 @@ class FcmService:
         """Answer one request."""
         if request.path == TOKEN_PATH and request.method == "POST":
             return self._tokens.handle(request)
-        match = _SEND_PATH.fullmatch(request.path)
+        match = _SEND_PATH.fullmatch(unquote(request.path))
         if match is None or request.method != "POST":
             return HttpResponse(404, NOT_FOUND_PAGE, HTML)
         return self._send(request, match.group(1))

@@ -22,7 +22,6 @@ _COMMANDS: Final = {
     "config": "gateway.cli.config:config",
     "user": "gateway.cli.user:user",
     "status": "gateway.cli.status:status",
-    "demo": "gateway.cli.demo:demo",
 }
 
 
@@ -42,9 +41,23 @@ class _Commands(click.Group):
             points = list(entry_points(group=GROUP, name=cmd_name))
             if not points:
                 return None
-            found = points[0].load()
+            try:
+                found = points[0].load()
+            except (ImportError, AttributeError) as error:
+                return _unusable(cmd_name, error)
         assert isinstance(found, click.Command)
         return found
+
+
+def _unusable(name: str, error: Exception) -> click.Command:
+    """Stands for a command of another package that is broken: the help and all other commands go on working."""
+
+    def fail(arguments: tuple[str, ...]) -> None:
+        raise click.ClickException(f"the command {name} cannot be loaded: {error}")
+
+    arguments = click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)
+    settings = {"ignore_unknown_options": True}
+    return click.Command(name, callback=fail, params=[arguments], help="Cannot be loaded.", context_settings=settings)
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -127,6 +127,13 @@ class ProtocolError(WakegateError):
     metric = "protocol"
 
 
+class LocalProtocolError(ProtocolError):
+    """We were about to break the rules ourselves."""
+
+    alert = True
+    metric = "local_protocol"
+
+
 class StreamError(ProtocolError):
     """RFC 6120 §4.9: the stream cannot go on. `extra` is an application-specific child, as bytes."""
 

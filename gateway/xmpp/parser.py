@@ -1,0 +1,454 @@
+"""RFC 6120 §4 and §11: bytes of a stream in; its header and first-level elements out, each as the bytes it came as.
+
+    for event in parser.feed(data):
+        ...
+
+Events that were complete before a fault are delivered first; then the StreamError is raised, by every call from then
+on. Bytes behind the element after which a stream begins anew (the last of SASL) belong to the new one: `restart` may be
+called between two events, and what the parser has read ahead is read again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NoReturn
+from xml.parsers import expat
+
+from gateway.xmpp import ns
+from gateway.xmpp.element import Element
+from gateway.xmpp.errors import StreamCondition, StreamError
+from gateway.xmpp.start_tag import end_of_tag, qualified_name, write_attributes
+from gateway.xmpp.token import TagScanner
+
+SPACE: Final = b" \t\r\n"
+
+_PIECE: Final = 65536
+"""bytes. A longer input is read in pieces, so that limits are looked at before all of it has become objects."""
+
+_RENEW_AFTER: Final = 262144
+"""bytes. An expat parser remembers every name it ever met; after so many bytes a new one takes over."""
+
+_LONG_TAG: Final = 1024
+"""bytes. An unfinished tag of this length is withheld from expat until its end is there."""
+
+_LONG_REFERENCE: Final = 64
+"""bytes. No reference that RFC 6120 §11.1 allows needs as many."""
+
+_NOT_UTF8: Final = b"\x00\xef\xfe\xff"
+"""First bytes of UTF-16, of UTF-32 and of byte order marks (RFC 6120 §11.6 has no use for those)."""
+
+_SEPARATOR: Final = "}"
+_CACHED_NAME: Final = 128
+"""Longer names are nobody's, and would fill the cache with what one peer sends."""
+
+_SLASH: Final = ord("/")
+_LANG: Final = f"{ns.XML}{_SEPARATOR}lang"
+
+_CONDITIONS: Final = {
+    11: StreamCondition.RESTRICTED_XML,  # undefined entity: without a DTD, every one that is not predefined
+    17: StreamCondition.RESTRICTED_XML,  # XML declaration, or another PI named xml, inside the stream
+    27: StreamCondition.BAD_NAMESPACE_PREFIX,  # unbound prefix
+    28: StreamCondition.BAD_NAMESPACE_PREFIX,  # prefix undeclared by xmlns:prefix=''
+    38: StreamCondition.BAD_NAMESPACE_PREFIX,  # "xml" bound to something else
+    39: StreamCondition.BAD_NAMESPACE_PREFIX,  # "xmlns" declared
+    40: StreamCondition.BAD_NAMESPACE_PREFIX,  # a prefix bound to a reserved namespace
+}
+"""Expat's error codes (expat.h, enum XML_Error). What is not here is not-well-formed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParserLimits:
+    """What a peer may send. A stricter one is right before authentication."""
+
+    stanza_bytes: int = 262144
+    """length of one first-level element"""
+    depth: int = 64
+    """elements inside one another, the first-level one included"""
+    attributes: int = 64
+    """of one element, declarations of namespaces not counted"""
+    header_bytes: int = 8192
+    """length of all that comes before the first element, the stream header included"""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpened:
+    """RFC 6120 §4.2: the peer's stream header."""
+
+    attrs: dict[str, str]
+    """attributes without a prefix, and "xml:lang" """
+    ns: str
+    """the default namespace, "" if none was declared"""
+    lang: str
+    """xml:lang, "" if none was given"""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClosed:
+    """RFC 6120 §4.4: the peer's closing stream tag. What follows it is ignored."""
+
+
+Event = StreamOpened | Element | StreamClosed
+
+
+class StreamParser:
+    """Reads one direction of one connection. `content` are the namespaces that may be the stream's default."""
+
+    __slots__ = (
+        "_attrs",
+        "_base",
+        "_boundary",
+        "_children",
+        "_closed",
+        "_content",
+        "_declared",
+        "_delivered",
+        "_depth",
+        "_error",
+        "_events",
+        "_expat",
+        "_fed",
+        "_head",
+        "_input",
+        "_limits",
+        "_name",
+        "_primer",
+        "_scanner",
+        "_source",
+        "_start",
+    )
+
+    def __init__(self, limits: ParserLimits | None = None, *, content: frozenset[str] = frozenset({ns.CLIENT})) -> None:
+        self._limits = limits or ParserLimits()
+        self._content = content
+        self._input: deque[bytes] = deque()
+        self._events: deque[tuple[Event, int]] = deque()
+        self._begin(b"", ())
+
+    @classmethod
+    def inside(cls, limits: ParserLimits | None = None, *, default: str = ns.CLIENT) -> StreamParser:
+        """A parser of first-level elements alone, as if a header with this default namespace ("" for none) had come."""
+        parser = cls(limits)
+        parser._begin(b"<stream%b>" % write_attributes({"xmlns": default or None}), ())
+        return parser
+
+    def _begin(self, primer: bytes, declared: tuple[tuple[str, str], ...]) -> None:
+        self._primer = primer  # a stream header that puts a new expat parser where the old one was
+        self._declared = declared
+        self._expat: expat.XMLParserType | None = None
+        self._base = 0  # expat's index of the first byte of _source
+        self._source: bytes | bytearray = b""  # what was read since the boundary of the last call
+        self._fed = 0  # bytes of _source that expat has seen
+        self._boundary = 0  # where in _source the last complete thing ends
+        self._delivered = 0  # where in _source the last event that the caller has got ends
+        self._depth = 1 if primer else 0
+        self._name = ""  # of the first-level element that is open, as are the next four
+        self._attrs: dict[str, str] = {}
+        self._children: list[str] = []
+        self._start = self._head = 0  # where in _source it begins, and where its start tag ends
+        self._scanner: TagScanner | None = None
+        self._closed = False
+        self._error: StreamError | None = None
+        self._events.clear()
+
+    def set_limits(self, limits: ParserLimits) -> None:
+        """Other limits from now on, e.g. after authentication."""
+        self._limits = limits
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """Take what came from the socket; answers the events that are complete now. The iterator raises StreamError."""
+        self.push(data)
+        return self._drain()
+
+    def _drain(self) -> Iterator[Event]:
+        while (event := self.next_event()) is not None:
+            yield event
+
+    def push(self, data: bytes) -> None:
+        """Take what came from the socket, to be read by `next_event`."""
+        if len(data) <= _PIECE:
+            if data:
+                self._input.append(data)
+        else:
+            self._input.extend(data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
+
+    def next_event(self) -> Event | None:
+        """The next event, None if more bytes are needed. Raises StreamError."""
+        while True:
+            if self._events:
+                event, self._delivered = self._events.popleft()
+                return event
+            if self._error is not None:
+                raise self._error
+            if self._source:
+                self._trim()
+            if not self._input:
+                return None
+            self._read(self._input.popleft())
+
+    def restart(self, *, discard: bool = False) -> None:
+        """A new stream begins behind the last event delivered (RFC 6120 §4.3.3). With `discard`, what came there
+        already is dropped: after STARTTLS nobody vouches for it (§5.4.3.3).
+        """
+        rest = self.take_unparsed()
+        self._begin(b"", ())
+        if rest and not discard:
+            self.push(rest)
+
+    def take_unparsed(self) -> bytes:
+        """Remove and answer the bytes behind the last event delivered. Only `restart` may follow."""
+        rest = bytes(self._source[self._delivered :]) + b"".join(self._input)
+        self._source = b""
+        self._delivered = 0
+        self._input.clear()
+        self._events.clear()
+        return rest
+
+    def park(self) -> bool:
+        """Give the memory of an idle stream back, 10 KB or more; the next bytes set a new expat parser up. Answers
+        whether that was possible: not inside an element, nor before the header or after a fault.
+        """
+        if self._source or self._input or self._events or not self._primer or self._error is not None:
+            return False
+        self._expat = None
+        return True
+
+    def _trim(self) -> None:
+        """Forget the bytes of what was delivered."""
+        if self._boundary == len(self._source):
+            self._source = b""
+        elif isinstance(self._source, bytearray):
+            del self._source[: self._boundary]
+        else:
+            self._source = bytearray(self._source[self._boundary :])
+        self._base += self._boundary
+        self._fed -= self._boundary
+        self._boundary = self._delivered = 0
+
+    def _read(self, data: bytes) -> None:
+        """Let expat see more bytes; events and the error are left in their places."""
+        if self._closed:
+            return
+        if self._depth <= 1 and not self._source:
+            # White space keeps connections alive and need not wake a parked parser. Before a stream header it is
+            # harmless too, but not to expat, which wants the XML declaration at the very start.
+            data = data.lstrip(SPACE)
+            if not data:
+                return
+            if not self._primer and data[0] in _NOT_UTF8:
+                self._error = StreamError(StreamCondition.UNSUPPORTED_ENCODING, "the stream does not begin in UTF-8")
+                return
+        if self._source:
+            assert isinstance(self._source, bytearray)
+            self._source += data
+        else:
+            self._source = data
+        if self._scanner is not None and not self._scanner.ends_in(data):
+            self._check_size()
+            return
+        self._scanner = None
+        self._parse()
+        if self._error is None and self._boundary < len(self._source) and not self._closed:
+            self._look_at_rest()
+
+    def _parse(self) -> None:
+        parser = self._expat
+        if parser is not None and self._base > _RENEW_AFTER and self._primer:
+            parser = self._expat = None
+            self._depth = 1
+        try:
+            if parser is None:
+                parser = self._set_up()
+            parser.Parse(self._source[self._fed :] if self._fed else self._source, False)
+            self._fed = len(self._source)
+        except expat.ExpatError as error:
+            self._fail_as_expat(parser, error)
+        except StreamError as error:
+            self._error = error
+            self._expat = None
+
+    def _set_up(self) -> expat.XMLParserType:
+        """A new expat parser, told what the stream header declared if that was read already."""
+        parser = self._expat = expat.ParserCreate("UTF-8", _SEPARATOR)
+        # Since 2.6 expat may keep back an element until more bytes come, which on a live stream is too late.
+        defer = getattr(parser, "SetReparseDeferralEnabled", None)
+        if defer is not None:
+            defer(False)
+        if self._primer:
+            parser.Parse(self._primer, False)
+        else:
+            parser.StartNamespaceDeclHandler = self._on_declaration
+            parser.XmlDeclHandler = self._on_xml_declaration
+        parser.StartElementHandler = self._on_start
+        parser.EndElementHandler = self._on_end
+        parser.CommentHandler = self._on_comment
+        parser.ProcessingInstructionHandler = self._on_instruction
+        parser.StartDoctypeDeclHandler = self._on_doctype
+        self._base = len(self._primer)
+        self._fed = 0
+        return parser
+
+    def _on_declaration(self, prefix: str | None, uri: str | None) -> None:
+        self._declared += ((prefix or "", uri or ""),)
+
+    def _on_xml_declaration(self, version: str, encoding: str | None, standalone: int) -> None:
+        if encoding is not None and encoding.lower() != "utf-8":
+            raise StreamError(StreamCondition.UNSUPPORTED_ENCODING, "the stream's encoding is UTF-8")
+
+    def _on_comment(self, data: str) -> NoReturn:
+        raise StreamError(StreamCondition.RESTRICTED_XML, "a comment")
+
+    def _on_instruction(self, target: str, data: str) -> NoReturn:
+        raise StreamError(StreamCondition.RESTRICTED_XML, "a processing instruction")
+
+    def _on_doctype(self, name: str, system: str | None, public: str | None, subset: int) -> NoReturn:
+        raise StreamError(StreamCondition.RESTRICTED_XML, "a document type declaration")
+
+    def _on_start(self, name: str, attrs: dict[str, str]) -> None:
+        self._depth = depth = self._depth + 1
+        limits = self._limits
+        if depth > limits.depth + 1:
+            raise StreamError(StreamCondition.POLICY_VIOLATION, f"more than {limits.depth} elements inside one another")
+        if len(attrs) > limits.attributes:
+            raise StreamError(StreamCondition.POLICY_VIOLATION, f"more than {limits.attributes} attributes")
+        if depth == 3:
+            self._children.append(name)
+        elif depth == 2:
+            self._open_element(name, attrs)
+        elif depth == 1:
+            self._open_stream(name, attrs)
+
+    def _open_element(self, name: str, attrs: dict[str, str]) -> None:
+        assert self._expat is not None
+        self._name = name
+        self._attrs = attrs
+        self._children = []
+        source = self._source
+        start = self._start = self._expat.CurrentByteIndex - self._base
+        if start != self._boundary:
+            self._check_gap(start)
+        self._head = end_of_tag(source, start)
+
+    def _on_end(self, name: str) -> None:
+        self._depth = depth = self._depth - 1
+        if depth > 1:
+            return
+        assert self._expat is not None
+        at = self._expat.CurrentByteIndex - self._base
+        if depth == 1:
+            self._close_element(at)
+        else:
+            self._check_gap(at)
+            self._closed = True
+            self._events.append((StreamClosed(), self._source.index(b">", at) + 1))
+
+    def _close_element(self, at: int) -> None:
+        source, start, head = self._source, self._start, self._head
+        # Expat's index stands behind an empty-element tag, but before an end tag.
+        end = head if source[head - 2] == _SLASH else source.index(b">", at) + 1
+        self._boundary = end
+        if end - start > self._limits.stanza_bytes:
+            raise self._too_long()
+        namespace, local = _split(self._name)
+        if namespace in self._content and qualified_name(source, start) != local.encode():
+            raise StreamError(StreamCondition.BAD_NAMESPACE_PREFIX, "stanzas go without a prefix")
+        attrs = self._attrs
+        if _SEPARATOR in "".join(attrs):
+            attrs = _without_prefixed(attrs)
+        children = tuple([_split(child) for child in self._children])
+        raw = bytes(source[start:end])
+        element = Element(local, namespace, attrs, children, raw, head - start, self._declared)
+        self._events.append((element, end))
+
+    def _open_stream(self, name: str, attrs: dict[str, str]) -> None:
+        assert self._expat is not None
+        namespace, local = _split(name)
+        if namespace != ns.STREAM:
+            raise StreamError(StreamCondition.INVALID_NAMESPACE, f"a stream's namespace is {ns.STREAM}")
+        if local != "stream":
+            raise StreamError(StreamCondition.INVALID_XML, "a stream's element is named stream")
+        default = dict(self._declared).get("", "")
+        if default not in self._content and default not in ("", ns.STREAM):
+            raise StreamError(StreamCondition.INVALID_NAMESPACE, "no such content namespace here")
+        start = self._expat.CurrentByteIndex - self._base
+        written = qualified_name(self._source, start)
+        declarations = {f"xmlns:{prefix}" if prefix else "xmlns": uri for prefix, uri in self._declared}
+        self._primer = b"<%b%b>" % (written, write_attributes(declarations))
+        self._declared = tuple([(prefix, uri) for prefix, uri in self._declared if prefix])
+        self._expat.StartNamespaceDeclHandler = None
+        self._boundary = end_of_tag(self._source, start)
+        attrs = _without_prefixed(attrs)
+        self._events.append((StreamOpened(attrs, default, attrs.get("xml:lang", "")), self._boundary))
+
+    def _check_gap(self, until: int) -> None:
+        if self._source[self._boundary : until].strip(SPACE):
+            raise StreamError(StreamCondition.BAD_FORMAT, "text between stanzas")
+
+    def _look_at_rest(self) -> None:
+        """What is there of an element that is not complete: nothing wrong so far?"""
+        assert self._expat is not None
+        if self._depth == 1:
+            rest = self._source[self._boundary :].lstrip(SPACE)
+            if not rest:
+                self._boundary = len(self._source)
+                return
+            if not rest.startswith(b"<"):
+                self._error = StreamError(StreamCondition.BAD_FORMAT, "text between stanzas")
+                return
+        self._check_size()
+        if self._depth == 0 or self._error is not None:
+            return
+        unread = self._source[self._expat.CurrentByteIndex - self._base :]
+        if unread.startswith((b"<?", b"<!--", b"<!D")) or (unread[:1] == b"&" and len(unread) > _LONG_REFERENCE):
+            self._error = StreamError(StreamCondition.RESTRICTED_XML, "comment, declaration, instruction or reference")
+        elif len(unread) > _LONG_TAG:
+            self._scanner = TagScanner()
+            self._scanner.ends_in(unread)
+
+    def _check_size(self) -> None:
+        length = len(self._source) - self._boundary
+        if self._depth == 0:
+            if length > self._limits.header_bytes:
+                text = f"a stream header longer than {self._limits.header_bytes} bytes"
+                self._error = StreamError(StreamCondition.POLICY_VIOLATION, text)
+        elif length > self._limits.stanza_bytes:
+            self._error = self._too_long()
+
+    def _too_long(self) -> StreamError:
+        return StreamError(StreamCondition.POLICY_VIOLATION, f"a stanza longer than {self._limits.stanza_bytes} bytes")
+
+    def _fail_as_expat(self, parser: expat.XMLParserType | None, error: expat.ExpatError) -> None:
+        self._expat = None
+        if self._closed or parser is None:
+            return
+        at = parser.ErrorByteIndex - self._base
+        gap = self._source[self._boundary : at].strip(SPACE) if self._depth == 1 else b""
+        if gap and not gap.startswith(b"<"):
+            self._error = StreamError(StreamCondition.BAD_FORMAT, "text between stanzas")
+        elif self._source[at - 2 : at + 1] == b"<!D":
+            self._error = StreamError(StreamCondition.RESTRICTED_XML, "a document type declaration")
+        else:
+            condition = _CONDITIONS.get(error.code, StreamCondition.NOT_WELL_FORMED)
+            self._error = StreamError(condition, expat.ErrorString(error.code) or "")
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Expat's name -> (namespace, local name)."""
+    return _split_cached(name) if len(name) <= _CACHED_NAME else _split_uncached(name)
+
+
+def _split_uncached(name: str) -> tuple[str, str]:
+    namespace, _, local = name.rpartition(_SEPARATOR)
+    return namespace, local
+
+
+_split_cached = lru_cache(4096)(_split_uncached)
+
+
+def _without_prefixed(attrs: dict[str, str]) -> dict[str, str]:
+    plain = {name: value for name, value in attrs.items() if _SEPARATOR not in name}
+    if _LANG in attrs:
+        plain["xml:lang"] = attrs[_LANG]
+    return plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import secrets
 from collections.abc import Iterator, Mapping
 
 from gateway.mailbox import keys
@@ -27,13 +28,20 @@ class Accounts:
 
     def _write(self, user: str, replace: str, credentials: Mapping[str, str]) -> bytes:
         flat = [part for item in credentials.items() for part in item]
-        reply: bytes = self._journal.call("FCALL", function("create"), 1, keys.prefix(user), user, replace, *flat)
+        reply: bytes = self._journal.call(
+            "FCALL", function("create"), 1, keys.prefix(user), user, replace, secrets.token_hex(8), *flat
+        )
         return reply
 
     def credentials(self, user: str) -> dict[str, str] | None:
         """The account's fields, or None when there is no such account."""
         flat = self._journal.call("HGETALL", keys.key(keys.prefix(user), "account", user))
         return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)} or None
+
+    def decoy_secret(self) -> bytes:
+        """A secret that all nodes share, for `credentials.decoy`. Made at the first call ever."""
+        self._journal.call("SET", keys.DECOY_SECRET, secrets.token_bytes(32), "NX")
+        return bytes(self._journal.call("GET", keys.DECOY_SECRET))
 
     def remove(self, user: str) -> builtins.list[tuple[str, str]] | None:
         """Erase the mailbox.

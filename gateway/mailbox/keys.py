@@ -27,6 +27,9 @@ DEAD_LETTERS = ROOT + "push:dead"
 PROVIDER_TOKENS = ROOT + "push:tokens:"
 """prefix of strings: provider tokens shared by all push workers, by credential; expire by themselves."""
 
+DECOY_SECRET = ROOT + "decoy"
+"""string: random, the same for all nodes; keeps SASL from telling which accounts there are"""
+
 OUTCOMES = ROOT + "push:outcomes"
 """hash: push outcome -> count, for `wakegate status` and the dashboard."""
 
@@ -52,6 +55,7 @@ KEYS: dict[str, Key] = {
     "registrations": Key("push:{}", "hash", "service JID and node -> registration (JSON)", "the account's"),
     "old": Key("old:{}", "hash", "session id of an ended session -> its last inbound count", "days, the newest few"),
     "oldest": Key("olds:{}", "zset", "the same session ids by time of their end (ms)", "days, the newest few"),
+    "fan_ids": Key("fan", "string", "number of names given to messages with several copies", "for ever"),
     "fanout": Key(
         "fan:{}",
         "hash",
@@ -71,6 +75,7 @@ KEYS: dict[str, Key] = {
         "highest inbound count of that session this mailbox took",
         "the sender's session may resume",
     ),
+    "taken": Key("j:{}", "string", "highest serial this bucket took of that process's own deliveries", "an hour"),
     # per bucket
     "due": Key("due", "zset", "sleeping session's id -> time (ms) of its expiry", "until resumed or expired"),
     "lastcalls": Key("calls", "zset", "sleeping session's id -> time (ms) of its last call", "until resumed or called"),

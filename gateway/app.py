@@ -1,0 +1,176 @@
+"""The gateway process: the one place where its parts are put together, started and stopped."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+from dataclasses import dataclass
+
+import gevent
+from gevent.event import Event
+
+from gateway.features import FEATURES
+from gateway.hooks import Features
+from gateway.mailbox import nodes
+from gateway.mailbox.accounts import Accounts
+from gateway.mailbox.embedded import resolve
+from gateway.mailbox.errors import StoreError
+from gateway.mailbox.journal import Journal
+from gateway.mailbox.mailbox import Mailbox
+from gateway.mailbox.notices import Subscriber
+from gateway.mailbox.settings import OfflineSettings, RedisSettings, SmacksSettings
+from gateway.router import Router
+from gateway.sections import LimitSettings, ListenSettings, ServerSettings
+from gateway.session.caretaker import Caretaker
+from gateway.session.connection import serve
+from gateway.session.node import Node, Registry
+from gateway.session.rhythm import Rhythm
+from gateway.settings import Settings
+from gateway.supervisor import notify_ready
+from gateway.telemetry import get_logger
+from gateway.transports.listener import Listener
+from gateway.transports.tls import TlsSettings, context_for
+
+log = get_logger(__name__)
+
+REDIS_AT_START_S = 30.0
+"""how long a start waits for Redis, which may be starting itself"""
+
+DRAIN_S = 10.0
+"""how long a stop waits for sessions to be put to sleep"""
+
+
+def new_id() -> str:
+    """A random id with 120 bits: resources, stream ids, session ids that nobody can guess."""
+    return secrets.token_urlsafe(15)
+
+
+@dataclass
+class Gateway:
+    """A running gateway process."""
+
+    node: Node
+    journal: Journal
+    subscriber: Subscriber
+    caretaker: Caretaker
+    listeners: list[Listener]
+
+    @classmethod
+    def build(cls, settings: Settings) -> Gateway:
+        """Put the parts together. Raises ConfigError; connects to nothing."""
+        server, redis = settings.of(ServerSettings), settings.of(RedisSettings)
+        smacks, tls, limits = settings.of(SmacksSettings), settings.of(TlsSettings), settings.of(LimitSettings)
+        domains = frozenset(server.domains)
+        url = resolve(redis.url, server.data_dir)
+        journal = Journal(url, timeout_s=redis.timeout_s)
+        mailbox = Mailbox(journal, node=server.node_name, smacks=smacks, offline=settings.of(OfflineSettings))
+        registry, features, rhythm = Registry(), Features(FEATURES), Rhythm(smacks)
+        router = Router(
+            node=server.node_name,
+            domains=domains,
+            mailbox=mailbox,
+            features=features,
+            settings=settings,
+            placed=registry.placed,
+            recheck=registry.recheck,
+        )
+        context = context_for(tls, data_dir=server.data_dir, domains=server.domains)
+        node = Node(
+            name=server.node_name,
+            domains=domains,
+            mailbox=mailbox,
+            accounts=Accounts(journal),
+            settings=settings,
+            features=features,
+            router=router,
+            registry=registry,
+            rhythm=rhythm,
+            tls_context=context,
+            tls_required=tls.required,
+            new_id=new_id,
+        )
+        subscriber = Subscriber(
+            url,
+            node.name,
+            on_entry=lambda sid, position, stanza: _noticed(registry, sid, position, stanza),
+            on_conflict=lambda sid, epoch: _taken(registry, sid, epoch),
+            on_removed=lambda sid: _removed(registry, sid),
+            on_connected=lambda: None,
+        )
+        listen = settings.of(ListenSettings)
+        most, patience = limits.max_connections, limits.write_timeout
+        listeners = [
+            Listener(listen.c2s, serve(node), max_connections=most, write_timeout_s=patience),
+            Listener(listen.c2s_tls, serve(node), direct_tls=context, max_connections=most, write_timeout_s=patience),
+        ]
+        return cls(node, journal, subscriber, Caretaker(node), listeners)
+
+    def start(self) -> None:
+        """Connect to Redis, then listen. Raises StoreUnavailable, ConfigError."""
+        self.journal.start()
+        self.journal.wait_up(REDIS_AT_START_S)
+        self.journal.on_reconnect = lambda: gevent.spawn(self.caretaker.check_tails)
+        self.node.decoy_secret = self.node.accounts.decoy_secret()
+        self.node.rhythm.start()
+        self.subscriber.start()
+        self.caretaker.start()
+        for listener in self.listeners:
+            listener.start()
+        log.info(
+            "gateway_started", node=self.node.name, addresses=[a for each in self.listeners for a in each.addresses]
+        )
+
+    def stop(self) -> None:
+        """Stop listening, put every session to sleep with its last h told, and leave: no stream is closed that may be
+        resumed.
+        """
+        for listener in self.listeners:
+            listener.stop_accepting()
+        for connection in list(self.node.connections):
+            connection.end(None)
+        deadline = gevent.Timeout.start_new(DRAIN_S)
+        try:
+            while self.node.connections:
+                gevent.sleep(0.02)
+            nodes.leave(self.journal, self.node.name)
+        except (gevent.Timeout, StoreError) as late:
+            log.warning("stop_incomplete", connections=len(self.node.connections), error=str(late))
+        finally:
+            deadline.close()
+        self.caretaker.stop()
+        self.subscriber.stop()
+        self.node.rhythm.stop()
+        self.journal.stop()
+        log.info("gateway_stopped", node=self.node.name)
+
+
+def _noticed(registry: Registry, sid: str, position: int, stanza: bytes) -> None:
+    session = registry.get(sid)
+    if session is not None:
+        session.cursor.notice(position, stanza)
+
+
+def _taken(registry: Registry, sid: str, epoch: int) -> None:
+    session = registry.get(sid)
+    if session is not None and (epoch == 0 or session.grip.epoch < epoch):
+        session.lost()
+
+
+def _removed(registry: Registry, sid: str) -> None:
+    session = registry.get(sid)
+    if session is not None:
+        session.removed()
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; tells the supervisor when it does. Raises ConfigError, StoreUnavailable when it
+    cannot start.
+    """
+    gateway = Gateway.build(settings)
+    stop = Event()
+    gevent.signal_handler(signal.SIGTERM, stop.set)
+    gevent.signal_handler(signal.SIGINT, stop.set)
+    gateway.start()
+    notify_ready()
+    stop.wait()
+    gateway.stop()

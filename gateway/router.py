@@ -1,0 +1,212 @@
+"""Where a stanza goes: a mailbox, this server, or nowhere (RFC 6120 section 10, RFC 6121 section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.hooks import Features, Handler, Query, SessionView, StanzaTraits
+from gateway.mailbox import entry
+from gateway.mailbox.errors import StoreError, StoreUnavailable
+from gateway.mailbox.mailbox import Mailbox
+from gateway.mailbox.model import Delivery, Origin, Placed, Status
+from gateway.mailbox.notices import publish_entries
+from gateway.settings import Settings
+from gateway.telemetry import get_logger
+from gateway.xmpp.errors import StanzaCondition, StanzaError
+from gateway.xmpp.jid import JID
+from gateway.xmpp.stanza import Element, error_reply, iq_result
+
+log = get_logger(__name__)
+
+REFUSED = frozenset({Status.BOUNCE, Status.NO_ACCOUNT, Status.FULL})
+
+MESSAGE_TYPES = frozenset({"chat", "normal", "groupchat", "headline", "error"})
+
+SUBSCRIPTIONS = frozenset({"subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe"})
+
+IQ_TYPES = frozenset({"get", "set", "result", "error"})
+
+
+class Inbound(Protocol):
+    """One stanza on its way in. It gets exactly one outcome: `reply` or `settled`, in whatever order stanzas finish."""
+
+    @property
+    def session(self) -> SessionView:
+        """Who sent it."""
+
+    @property
+    def origin(self) -> Origin:
+        """Session and count, by which a mailbox knows it again."""
+
+    def reply(self, kind: str, stanza: bytes) -> None:
+        """The outcome is a stanza for its sender, of this kind (see `mailbox.entry`)."""
+
+    def settled(self) -> None:
+        """The outcome needs no answer."""
+
+
+def flags_of(traits: StanzaTraits) -> str:
+    """A message's traits as an entry's flags."""
+    return (
+        (entry.STORE if traits.store else "")
+        + (entry.WAKES if traits.wakes else "")
+        + (entry.URGENT if traits.urgent else "")
+        + (entry.BOUNCES if traits.bounces else "")
+    )
+
+
+class Router:
+    """Routes the stanzas of this process' sessions.
+
+    `placed` tells a session of this node that its queue has grown; `recheck` has an account's sessions look at their
+    queues.
+    """
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        domains: frozenset[str],
+        mailbox: Mailbox,
+        features: Features,
+        settings: Settings,
+        placed: Callable[[Placed, bytes], None],
+        recheck: Callable[[str], None],
+    ) -> None:
+        self._node = node
+        self._domains = domains
+        self._hosts = frozenset(f"{host}.{domain}" for host in features.hosts for domain in domains)
+        self.mailbox = mailbox
+        self.features = features
+        self.settings = settings
+        self._placed = placed
+        self._recheck = recheck
+
+    def route(self, element: Element, to: JID | None, inbound: Inbound) -> None:
+        """Send a stanza whose `from` is its sender's full JID on its way. Raises StanzaError for an answer at once.
+
+        `to` None is the sender's own account (RFC 6120 section 10.3).
+        """
+        if element.name == "iq":
+            self._route_iq(element, to or inbound.session.jid.bare, to is None, inbound)
+        elif element.name == "message":
+            self._route_message(element, to or inbound.session.jid.bare, inbound)
+        else:
+            self._route_presence(element, to, inbound)
+
+    def is_local(self, to: JID) -> bool:
+        """The domain is served here."""
+        return to.domain in self._domains
+
+    def _mailbox_of(self, to: JID) -> None:
+        if to.domain not in self._domains and to.domain not in self._hosts:
+            raise StanzaError(
+                StanzaCondition.REMOTE_SERVER_NOT_FOUND, "this server has no connections to other servers"
+            )
+        if not to.local:
+            raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
+
+    def _route_message(self, element: Element, to: JID, inbound: Inbound) -> None:
+        kind = element.attrs.get("type", "normal")
+        if kind not in MESSAGE_TYPES:
+            kind = "normal"  # RFC 6121 section 5.2.2: an unknown type is treated as normal
+        if not to.local and kind == "error":
+            inbound.settled()
+            return
+        self._mailbox_of(to)
+        traits = self.features.fire(StanzaTraits(element, self.settings, bounces=kind != "error"))
+        self._deliver(element, to, entry.MESSAGE, kind, flags_of(traits), inbound)
+
+    def _route_presence(self, element: Element, to: JID | None, inbound: Inbound) -> None:
+        if to is None or element.attrs.get("type") in SUBSCRIPTIONS:
+            raise StanzaError(StanzaCondition.FEATURE_NOT_IMPLEMENTED, "this server keeps no rosters yet")
+        if not self.is_local(to) or not to.local:
+            inbound.settled()
+            return
+        self._deliver(element, to, entry.PRESENCE, "", "", inbound)
+
+    def _route_iq(self, element: Element, to: JID, is_implied: bool, inbound: Inbound) -> None:
+        type_ = element.attrs.get("type")
+        if type_ not in IQ_TYPES or not element.attrs.get("id"):
+            raise StanzaError(
+                StanzaCondition.BAD_REQUEST, "an iq needs an id and one of the types get, set, result, error"
+            )
+        is_request = type_ in ("get", "set")
+        if is_request and len(element.children) != 1:
+            raise StanzaError(StanzaCondition.BAD_REQUEST, "an iq request has exactly one payload")
+        if to.local and to.resource:
+            self._mailbox_of(to)
+            kind = entry.IQ_REQUEST if is_request else entry.IQ_RESPONSE
+            self._deliver(element, to, kind, "", entry.BOUNCES if is_request else "", inbound)
+        elif not is_request:
+            inbound.settled()  # an answer to this server, which asked nothing
+        else:
+            self._serve(element, to, type_ or "", is_implied, inbound)
+
+    def _serve(self, element: Element, to: JID, type_: str, is_implied: bool, inbound: Inbound) -> None:
+        if not to.local and to.domain not in self._domains and to.domain not in self._hosts:
+            raise StanzaError(
+                StanzaCondition.REMOTE_SERVER_NOT_FOUND, "this server has no connections to other servers"
+            )
+        handler: Handler | None = self.features.iq.get((type_, *element.children[0]))
+        if handler is None or (to.local and to != inbound.session.jid.bare):
+            # Nobody learns from the answer whether somebody else's account exists (RFC 6121 section 8.5.1).
+            raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
+        sender = inbound.session.jid
+
+        def reply(payload: bytes) -> None:
+            answer = iq_result(element, payload, to=str(sender), from_=None if is_implied else str(to))
+            inbound.reply(entry.IQ_RESPONSE, answer)
+
+        def fail(error: Exception) -> None:
+            inbound.reply(
+                entry.IQ_RESPONSE, error_reply(element, self.as_stanza_error(error), to=str(sender), from_=str(to))
+            )
+
+        handler(Query(session=inbound.session, iq=element, to=to, services=self, reply=reply, fail=fail))
+
+    @staticmethod
+    def as_stanza_error(error: Exception) -> StanzaError:
+        """What a failed handler tells the sender."""
+        if isinstance(error, StanzaError):
+            return error
+        if isinstance(error, StoreError):
+            return StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR, "the store refused")
+        return StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR)
+
+    def _deliver(self, element: Element, to: JID, kind: str, type_: str, flags: str, inbound: Inbound) -> None:
+        sender = str(inbound.session.jid)
+        stanza = element.retagged({"from": sender, "to": str(to)})
+        user = str(to.bare)
+
+        def done(outcome: Delivery | StoreError) -> None:
+            if isinstance(outcome, StoreUnavailable):
+                return  # the process is going down; the sender was told nothing and will send it again
+            if isinstance(outcome, StoreError):
+                inbound.reply(kind, error_reply(element, self.as_stanza_error(outcome), to=sender, from_=str(to)))
+                return
+            for placed in outcome.placed:
+                if placed.node == self._node:
+                    self._placed(placed, stanza)
+                else:
+                    publish_entries(self.mailbox.journal, (placed,), stanza)
+            if outcome.status in REFUSED and entry.BOUNCES in flags:
+                refusal = StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
+                inbound.reply(kind, error_reply(element, refusal, to=sender, from_=str(to)))
+                return
+            if outcome.status is Status.DUPLICATE:
+                self._recheck(user)
+            inbound.settled()
+
+        self.mailbox.deliver(
+            user=user,
+            resource=to.resource,
+            sender=sender,
+            origin=inbound.origin,
+            kind=kind,
+            type=type_,
+            flags=flags,
+            stanza=stanza,
+            done=done,
+        )

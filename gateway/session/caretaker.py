@@ -1,0 +1,125 @@
+"""What a gateway process does for its sessions by the clock: heartbeat, tails, counts, silent clients. Once for all of
+them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import gevent
+
+from gateway.mailbox import keys, nodes
+from gateway.mailbox.errors import StoreError
+from gateway.mailbox.library import function
+from gateway.sections import LimitSettings
+from gateway.session.node import Node
+from gateway.telemetry import get_logger
+from gateway.xmpp.errors import StreamCondition, StreamError
+
+log = get_logger(__name__)
+
+HEARTBEAT_S = 2.0
+"""the sweeper takes a node for dead after several of these"""
+
+TAILS_S = 5.0
+"""how late at most a lost notice is found"""
+
+COUNTS_S = 1.0
+"""how far the inbound counts in Redis may lag behind while nobody asks"""
+
+SILENCE_S = 10.0
+"""how often silent connections are looked at"""
+
+PARK_AFTER_S = 20.0
+"""a connection silent for so long gives its parser's memory back"""
+
+PROBE_ANSWER_S = 60.0
+"""how long a silent client has to answer before it is taken for lost"""
+
+
+class Caretaker:
+    """Runs the chores of one gateway process until stopped."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._greenlets: list[gevent.Greenlet] = []
+
+    def start(self) -> None:
+        """Begin."""
+        chores = (
+            (HEARTBEAT_S, self.beat),
+            (TAILS_S, self.check_tails),
+            (COUNTS_S, self.keep_counts),
+            (SILENCE_S, self.look_at_silence),
+        )
+        self._greenlets = [gevent.spawn(self._every, period, chore) for period, chore in chores]
+
+    def stop(self) -> None:
+        """End."""
+        gevent.killall(self._greenlets, timeout=1)
+
+    @staticmethod
+    def _every(period_s: float, chore: Any) -> None:
+        while True:
+            try:
+                chore()
+            except Exception:
+                log.exception("chore_failed")
+            gevent.sleep(period_s)
+
+    def beat(self) -> None:
+        """Say that this process lives."""
+        journal = self._node.mailbox.journal
+        if journal.is_up:
+            nodes.heartbeat(journal, self._node.name, lambda _reply: None)
+
+    def check_tails(self) -> None:
+        """Find what lost notices would have told: queues that have grown, and sessions that are not ours any more."""
+        journal, registry = self._node.mailbox.journal, self._node.registry
+        if not journal.is_up or not len(registry):
+            return
+        started = {session.grip.sid: session for session in registry.all()}
+        owned: set[str] = set()
+        for bucket in range(keys.BUCKETS):
+            try:
+                flat = journal.call("FCALL", function("tails"), 1, keys.bucket_prefix(bucket), self._node.name)
+            except StoreError as error:
+                log.warning("tails_not_checked", error=str(error))
+                return
+            for i in range(0, len(flat), 2):
+                sid = flat[i].decode()
+                owned.add(sid)
+                session = registry.get(sid)
+                if session is not None and flat[i + 1] > session.cursor.sent:
+                    session.cursor.reaches(flat[i + 1])
+        for sid, session in started.items():
+            if sid not in owned and registry.get(sid) is session:
+                log.info("session_lost", session=sid)
+                session.lost()
+
+    def keep_counts(self) -> None:
+        """Keep inbound counts that have moved."""
+        dirty = self._node.registry.dirty
+        if dirty and self._node.mailbox.journal.is_up:
+            sessions = list(dirty)
+            dirty.clear()
+            for session in sessions:
+                session.keep_inbound()
+
+    def look_at_silence(self) -> None:
+        """Park the parsers of idle connections; probe silent clients, and give up those that do not answer."""
+        now = time.monotonic()
+        idle_s = self._node.settings.of(LimitSettings).idle_timeout
+        for connection in list(self._node.connections):
+            silent_s = now - connection.heard_at
+            if silent_s < PARK_AFTER_S:
+                continue
+            connection.park()
+            if connection.probed_at:
+                if now - connection.probed_at > PROBE_ANSWER_S and connection.counts:
+                    connection.end(StreamError(StreamCondition.CONNECTION_TIMEOUT))
+                elif not connection.counts and silent_s > 2 * idle_s:
+                    connection.probe()
+            elif silent_s > idle_s:
+                connection.probe()

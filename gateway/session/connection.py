@@ -1,0 +1,243 @@
+"""One connection: bytes become events, events go to the negotiation and then to the session. One greenlet, which mostly
+waits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import gevent
+
+from gateway.errors import WakegateError
+from gateway.mailbox.errors import StoreError
+from gateway.sections import LimitSettings
+from gateway.session.link import Link
+from gateway.session.negotiation import Negotiation
+from gateway.session.node import Node
+from gateway.session.session import Session
+from gateway.session.smacks import Smacks
+from gateway.session.stream import CLOSE
+from gateway.telemetry import get_logger
+from gateway.xmpp import ns
+from gateway.xmpp.errors import StreamCondition, StreamError
+from gateway.xmpp.parser import ParserLimits, StreamClosed, StreamOpened, StreamParser
+from gateway.xmpp.stanza import Element
+
+log = get_logger(__name__)
+
+BEFORE_AUTHENTICATION = ParserLimits(stanza_bytes=10_000, depth=8)
+"""what somebody unknown may send at once: the least that RFC 6120 section 13.12 allows"""
+
+
+class Connection:
+    """Serves one client over `link` until either is done."""
+
+    __slots__ = (
+        "_ended",
+        "_link",
+        "_negotiation",
+        "_node",
+        "_parser",
+        "_said_goodbye",
+        "_smacks",
+        "_stream_open",
+        "heard_at",
+        "probed_at",
+        "session",
+    )
+
+    def __init__(self, link: Link, node: Node) -> None:
+        self._link = link
+        self._node = node
+        self._parser = StreamParser(BEFORE_AUTHENTICATION)
+        self._negotiation: Negotiation | None = Negotiation(node, self, bound=self._bound)
+        self._smacks: Smacks | None = None
+        self._ended = False
+        self._stream_open = False
+        self._said_goodbye = False
+        self.session: Session | None = None
+        self.heard_at = time.monotonic()
+        """when bytes came last"""
+        self.probed_at = 0.0
+        """when a silent client was asked whether it is there, 0 if it was not"""
+
+    def run(self) -> None:
+        """Serve until the connection is over; then the session hibernates or ends."""
+        by_client = False
+        try:
+            by_client = self._serve()
+        except StreamError as error:
+            self._refuse(error)
+        except StoreError as error:
+            log.warning("connection_lost_store", error=str(error))
+            self._refuse(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
+        finally:
+            self._finish(by_client=by_client)
+
+    def _serve(self) -> bool:
+        """Answers whether the client closed its stream."""
+        deadline = time.monotonic() + self._node.settings.of(LimitSettings).negotiation_timeout
+        while not self._ended:
+            event = self._parser.next_event()
+            if event is None:
+                data = self._read(deadline)
+                if not data:
+                    return False
+                self.heard_at = time.monotonic()
+                self.probed_at = 0.0
+                self._parser.push(data)
+            elif isinstance(event, Element):
+                self._receive(event)
+            elif isinstance(event, StreamOpened):
+                self._opened(event)
+            elif isinstance(event, StreamClosed):
+                return True
+        return False
+
+    def _read(self, deadline: float) -> bytes:
+        if self.session is not None:
+            return self._link.read()
+        try:
+            return self._link.read(timeout_s=max(0.01, deadline - time.monotonic()))
+        except TimeoutError as late:
+            raise StreamError(StreamCondition.CONNECTION_TIMEOUT, "no resource was bound in time") from late
+
+    def _opened(self, event: StreamOpened) -> None:
+        if self._negotiation is None:
+            raise StreamError(StreamCondition.NOT_AUTHORIZED, "the stream is open already")
+        self._stream_open = True
+        self._negotiation.opened(event.attrs)
+
+    def _receive(self, element: Element) -> None:
+        session = self.session
+        if session is None:
+            if self._negotiation is not None:
+                self._negotiation.receive(element)
+        elif element.is_stanza:
+            session.receive(element)
+        elif element.ns == ns.SM and self._smacks is not None:
+            self._smacks.receive(element)
+        else:
+            raise StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE)
+
+    def _bound(self, session: Session) -> None:
+        self.session = session
+        self._smacks = Smacks(session)
+        self._negotiation = None
+        self._link.on_drained = session.cursor.socket_took_all
+        self._node.connections[self] = None
+
+    def write(self, data: bytes) -> None:
+        """Bytes for the client, unless the stream is over."""
+        if not self._said_goodbye:
+            self._link.write(data)
+
+    def backlog(self) -> int:
+        """Bytes the socket has not taken yet."""
+        return self._link.backlog
+
+    @property
+    def bindings(self) -> Mapping[str, bytes] | None:
+        """See `negotiation.Channel`."""
+        return self._link.tls.bindings if self._link.tls is not None else None
+
+    def start_tls(self) -> None:
+        """See `negotiation.Channel`. What the client sent ahead of the handshake is refused: it may be
+        somebody else's.
+        """
+        if self._node.tls_context is None:
+            raise StreamError(StreamCondition.UNSUPPORTED_FEATURE)
+        self._parser.restart(discard=True)
+        try:
+            self._link.start_tls(self._node.tls_context)
+        except (OSError, WakegateError) as error:
+            log.info("tls_failed", peer=self._link.peer, error=str(error))
+            self._ended = self._said_goodbye = True
+            self._link.abort()
+
+    def restart(self) -> None:
+        """See `negotiation.Channel`."""
+        self._parser.restart(discard=False)
+
+    def raise_limits(self) -> None:
+        """See `negotiation.Channel`."""
+        limits = self._node.settings.of(LimitSettings)
+        self._parser.set_limits(
+            ParserLimits(
+                stanza_bytes=limits.max_stanza_bytes, depth=limits.max_stanza_depth, attributes=limits.max_attributes
+            )
+        )
+
+    @property
+    def counts(self) -> bool:
+        """XEP-0198 is on: a client that is there answers <r/>."""
+        return self.session is not None and self.session.cursor.counts
+
+    def park(self) -> None:
+        """Nothing came for a while: give the parser's memory back."""
+        self._parser.park()
+
+    def probe(self) -> None:
+        """Nothing came for long: make the client say something, or the network say that it is gone."""
+        self.probed_at = time.monotonic()
+        session = self.session
+        if session is not None and session.cursor.counts:
+            session.cursor.ask(self.probed_at)
+        else:
+            self.write(b" ")
+
+    def end(self, error: StreamError | None) -> None:
+        """Close, from any greenlet and from callbacks that must not block."""
+        if not self._ended:
+            self._ended = True
+            gevent.spawn(self._close, error)
+
+    def _close(self, error: StreamError | None) -> None:
+        try:
+            if error is not None:
+                self._refuse(error)
+            else:
+                self._last_words()
+        except StoreError as failed:
+            log.warning("last_words_lost", error=str(failed))
+        finally:
+            self._link.close()
+
+    def _refuse(self, error: StreamError) -> None:
+        """RFC 6120 section 4.9.1.1: open the stream if need be, say why, close. The last h goes first (XEP-0198 section
+        4).
+        """
+        if self._said_goodbye:
+            return
+        log.info("stream_error", condition=str(error.condition), text=error.text, peer=self._link.peer)
+        if not self._stream_open and self._negotiation is not None:
+            self._stream_open = True
+            try:
+                self._negotiation.opened({"version": "1.0"})
+            except StreamError:
+                log.debug("stream_error_before_header")
+        self._last_words()
+        self.write(error.to_bytes() + CLOSE)
+        self._said_goodbye = True
+
+    def _last_words(self) -> None:
+        session = self.session
+        if session is not None and not session.is_lost:
+            session.say_last_words()
+
+    def _finish(self, *, by_client: bool) -> None:
+        self._ended = True
+        self._node.connections.pop(self, None)
+        session = self.session
+        if session is not None:
+            session.end(by_client=by_client)
+        if by_client and not self._said_goodbye:
+            self.write(CLOSE)
+            self._said_goodbye = True
+        self._link.close()
+
+
+def serve(node: Node) -> Callable[[Link], None]:
+    """What a listener calls with each new connection."""
+    return lambda link: Connection(link, node).run()

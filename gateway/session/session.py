@@ -1,0 +1,333 @@
+"""A bound session on its connection: what comes in is counted and routed, what goes out is the cursor's.
+
+The session outlives the connection: when the socket is lost it hibernates in the mailbox, and a new `Session` object
+takes it over on
+whatever node the client comes back to (XEP-0198 section 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from gevent.event import Event
+
+from gateway.mailbox import entry
+from gateway.mailbox.errors import StoreError, StoreUnavailable
+from gateway.mailbox.model import Grip
+from gateway.mailbox.notices import publish_entries
+from gateway.mailbox.settings import SmacksSettings
+from gateway.session.cursor import Cursor
+from gateway.session.inbound import AckRequest, Arrival, Arrivals
+from gateway.session.node import Node
+from gateway.telemetry import get_logger
+from gateway.xmpp import counter, ns
+from gateway.xmpp.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from gateway.xmpp.jid import JID, JIDError
+from gateway.xmpp.reading import child_text
+from gateway.xmpp.stanza import Element, error_reply, is_answerable
+
+log = get_logger(__name__)
+
+MOST_ARRIVALS = 128
+"""stanzas of one client that may be on their way at once; then nothing more is read from its socket"""
+
+LAST_WORDS_S = 3.0
+"""how long the end of a connection waits for the store, so that the last <a/> can be told"""
+
+
+class Pipe(Protocol):
+    """What a session needs of its connection."""
+
+    def write(self, data: bytes) -> None:
+        """Bytes for the client."""
+
+    def backlog(self) -> int:
+        """Bytes the socket has not taken yet."""
+
+    def end(self, error: StreamError | None) -> None:
+        """Close the stream, from any greenlet; with an error, or without a word for a session that shall be resumed."""
+
+
+class Session:
+    """One session whose socket is in this process. Closed: features keep their state elsewhere."""
+
+    __slots__ = (
+        "_pipe",
+        "arrivals",
+        "cursor",
+        "grip",
+        "has_said_last_words",
+        "inbound",
+        "is_available",
+        "is_lost",
+        "is_resumable",
+        "jid",
+        "kept",
+        "node",
+        "origin_id",
+        "origin_keep_ms",
+        "user",
+    )
+
+    def __init__(
+        self,
+        *,
+        node: Node,
+        pipe: Pipe,
+        jid: JID,
+        grip: Grip,
+        started_ms: int,
+        acked: int = 0,
+        tail: int = 0,
+        inbound: int = 0,
+    ) -> None:
+        smacks = node.settings.of(SmacksSettings)
+        self.node = node
+        self._pipe = pipe
+        self.jid = jid
+        self.user = str(jid.bare)
+        self.grip = grip
+        self.cursor = Cursor(
+            grip=grip,
+            mailbox=node.mailbox,
+            rhythm=node.rhythm,
+            write=pipe.write,
+            backlog=pipe.backlog,
+            lost=self.lost,
+            failed=self.store_failed,
+            domain=jid.domain,
+            window=smacks.smacks_window,
+            started_ms=started_ms,
+            acked=acked,
+            tail=tail,
+        )
+        self.arrivals = Arrivals(inbound)
+        self.inbound = inbound
+        """stanzas received"""
+        self.kept = inbound
+        """the inbound count the mailbox knows"""
+        self.is_resumable = False
+        self.is_available = False
+        self.has_said_last_words = False
+        self.is_lost = False
+        """another connection has the session now, or it is gone: nothing of it may be written any more"""
+        # Before XEP-0198 is on nothing can be resumed, so the origin only has to outlive a lost connection to Redis.
+        self.origin_id = grip.sid + "-"
+        self.origin_keep_ms = 60_000
+
+    def count_stanzas(self, *, resumable: bool, keep_ms: int) -> None:
+        """XEP-0198 is on: from here on inbound stanzas are known by this session's id and count."""
+        self.is_resumable = resumable
+        self.inbound = self.kept = self.arrivals.finished = 0
+        self.origin_id = self.grip.sid
+        self.origin_keep_ms = keep_ms
+
+    def resume_counting(self, *, base: int, keep_ms: int) -> None:
+        """The session was resumed: counts go on, they are not reset."""
+        self.is_resumable = True
+        self.origin_id = self.grip.sid
+        self.origin_keep_ms = keep_ms
+        self.cursor.base = base
+        self.cursor.counts = True
+
+    def write(self, data: bytes) -> None:
+        """Write something that is no stanza of the queue's."""
+        self._pipe.write(data)
+
+    def receive(self, element: Element) -> None:
+        """Take one stanza from the client. Waits when too many are on their way. Raises StreamError."""
+        self.inbound += 1
+        arrival = Arrival(self, self.inbound)
+        self.arrivals.add(arrival)
+        try:
+            self._route(element, arrival)
+        except StanzaError as error:
+            self._refuse(element, error, arrival)
+        if self.cursor.counts:
+            self.node.registry.dirty[self] = None
+        while len(self.arrivals) > MOST_ARRIVALS and not self.is_lost:
+            self.arrivals.wait_below(MOST_ARRIVALS, 1.0)
+
+    def _route(self, element: Element, arrival: Arrival) -> None:
+        if element.ns != ns.CLIENT:
+            raise StreamError(StreamCondition.INVALID_NAMESPACE)
+        sender = element.attrs.get("from")
+        if sender is not None and sender not in (str(self.jid), self.user):
+            self._check_from(sender)
+        to_text = element.attrs.get("to")
+        try:
+            to = JID.parse(to_text) if to_text is not None else None
+        except JIDError as error:
+            raise StanzaError(StanzaCondition.JID_MALFORMED, str(error)) from error
+        if element.name == "presence" and to is None and element.attrs.get("type") in (None, "unavailable", "error"):
+            self._own_presence(element, arrival)
+        else:
+            self.node.router.route(element, to, arrival)
+
+    def _check_from(self, sender: str) -> None:
+        """RFC 6120 section 8.1.2.1: `from` is the full or the bare JID of the session, or the stream ends."""
+        try:
+            jid = JID.parse(sender)
+        except JIDError:
+            jid = None
+        if jid not in (self.jid, self.jid.bare):
+            raise StreamError(StreamCondition.INVALID_FROM)
+
+    def _refuse(self, element: Element, error: StanzaError, arrival: Arrival) -> None:
+        if not is_answerable(element.name, element.attrs.get("type")):
+            arrival.settled()
+            return
+        reply = error_reply(element, error, to=str(self.jid))
+        arrival.reply(entry.MESSAGE if element.name == "message" else entry.IQ_RESPONSE, reply)
+
+    def _own_presence(self, element: Element, arrival: Arrival) -> None:
+        """RFC 6121 sections 4.2 to 4.5, towards the user's own resources; rosters are not there yet."""
+        priority: int | None = None
+        if element.attrs.get("type") is None:
+            priority = _priority(element)
+        stanza = element.retagged({"from": str(self.jid), "to": self.user})
+
+        def done(answer: Any) -> None:
+            if isinstance(answer, StoreError):
+                self.store_failed(answer)
+                return
+            if answer is None:
+                self.lost()
+                return
+            tail, _former, placed = answer
+            for each in placed:
+                if each.node == self.node.name:
+                    self.node.registry.placed(each, b"")
+            publish_entries(self.node.mailbox.journal, placed, except_node=self.node.name)
+            self.cursor.reaches(tail)
+            arrival.settled()
+
+        self.is_available = priority is not None
+        self.node.mailbox.presence(self.grip, priority=priority, stanza=stanza, done=done)
+
+    def append(self, kind: str, stanza: bytes, *, inbound: int | None) -> None:
+        """Queue a stanza of the server's own for this client, with the inbound count it answers."""
+
+        def done(answer: Any) -> None:
+            if isinstance(answer, StoreError):
+                self.store_failed(answer)
+            elif answer[0] == "ok":
+                self.cursor.notice(answer[1], stanza) if answer[1] else None
+            elif answer[0] == "stale":
+                self.lost()
+            elif answer[0] == "duplicate":
+                self.cursor.look()
+            else:
+                log.warning("answer_did_not_fit", session=self.grip.sid, why=answer[0])
+                self._pipe.end(StreamError(StreamCondition.RESOURCE_CONSTRAINT, "read and acknowledge what is queued"))
+
+        count = inbound if self.cursor.counts else None
+        if count is not None and count > self.kept:
+            self.kept = count
+        self.node.mailbox.append(self.grip, kind=kind, flags="", inbound=count, stanza=stanza, done=done)
+
+    def ack_requested(self) -> None:
+        """The client sent <r/>."""
+        self.arrivals.add(AckRequest(self, self.inbound))
+        self.arrivals.advance()
+
+    def acknowledge_inbound(self, count: int, told: Callable[[], None] | None = None) -> None:
+        """Everything up to `count` has its outcome: keep that, then tell it. Nothing is told before
+        the store has it.
+        """
+
+        def done(answer: Any) -> None:
+            if isinstance(answer, StoreError):
+                self.store_failed(answer)
+            elif not answer:
+                self.lost()
+            elif not self.is_lost:
+                self._pipe.write(b"<a xmlns='urn:xmpp:sm:3' h='%d'/>" % counter.wire(count))
+            if told is not None:
+                told()
+
+        self.kept = max(self.kept, count)
+        self.node.mailbox.handled(self.grip, count, done)
+
+    def keep_inbound(self) -> None:
+        """Keep the inbound count, though nobody asked: should the process die, <failed h/> and a resumption come closer
+        to the truth.
+        """
+        count = self.arrivals.finished
+        if count > self.kept and self.cursor.counts:
+            self.kept = count
+            self.node.mailbox.handled(self.grip, count, lambda answer: self.lost() if answer is False else None)
+
+    def lost(self) -> None:
+        """Another connection owns the session, or it has ended: this one closes and touches nothing (RFC 6120 section
+        4.9.3.3).
+        """
+        if not self.is_lost:
+            self.is_lost = True
+            self.cursor.stop()
+            self._pipe.end(StreamError(StreamCondition.CONFLICT))
+
+    def removed(self) -> None:
+        """The account is gone."""
+        if not self.is_lost:
+            self.is_lost = True
+            self.cursor.stop()
+            self._pipe.end(StreamError(StreamCondition.NOT_AUTHORIZED, "the account was removed"))
+
+    def store_failed(self, error: StoreError) -> None:
+        """The store refused: nothing more can be promised on this connection. What was not acknowledged the client
+        sends again.
+        """
+        if not isinstance(error, StoreUnavailable):
+            log.error("session_store_failed", session=self.grip.sid, error=str(error))
+        self._pipe.end(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
+
+    def end(self, *, by_client: bool) -> None:
+        """The connection is over. `by_client`: it closed its stream, which ends the session; a lost socket does not."""
+        self.node.registry.remove(self)
+        if self.is_lost:
+            return
+        try:
+            self.say_last_words()
+            if by_client or self.node.mailbox.hibernate(self.grip) == "not-resumable":
+                publish_all(self.node, self.node.mailbox.close(self.grip))
+        except StoreError as error:
+            # What was submitted takes effect as soon as Redis is back; should this process die first, its lease lapses.
+            log.warning("session_end_delayed", session=self.grip.sid, error=str(error))
+        finally:
+            self.cursor.stop()
+
+    def say_last_words(self) -> None:
+        """Finish what is on its way and tell the last h (XEP-0198 section 4), or the client sends again what was
+        handled.
+        """
+        if self.has_said_last_words:
+            return
+        self.has_said_last_words = True
+        self.arrivals.wait_below(1, LAST_WORDS_S)
+        if not self.cursor.counts:
+            return
+        count = self.arrivals.finished
+        told = Event()
+        self.acknowledge_inbound(count, told.set)
+        told.wait(LAST_WORDS_S)
+
+
+def publish_all(node: Node, placed: Any) -> None:
+    """Tell the owners of sessions, here and elsewhere, that their queues have grown."""
+    for each in placed:
+        if each.node == node.name:
+            node.registry.placed(each, b"")
+    publish_entries(node.mailbox.journal, placed, except_node=node.name)
+
+
+def _priority(element: Element) -> int:
+    """RFC 6121 section 4.7.2.3: -128 to 127, 0 when absent or unreadable."""
+    if not element.has(ns.CLIENT, "priority"):
+        return 0
+    text = child_text(element, (ns.CLIENT, "priority"))
+    try:
+        return max(-128, min(127, int(text)))
+    except ValueError:
+        return 0

@@ -1,0 +1,53 @@
+"""The XML of a stream around its stanzas: headers, features, errors (RFC 6120 section 4)."""
+
+from __future__ import annotations
+
+from gateway.sections import LimitSettings
+from gateway.xmpp.stanza import escape
+
+CLOSE = b"</stream:stream>"
+
+
+def header(*, domain: str, stream_id: str, to: str | None) -> bytes:
+    """The response stream header (RFC 6120 section 4.7)."""
+    addressed = f" to='{escape(to)}'" if to else ""
+    return (
+        "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
+        f" from='{escape(domain)}'{addressed} id='{stream_id}' version='1.0' xml:lang='en'>"
+    ).encode()
+
+
+def features(*parts: str) -> bytes:
+    """<stream:features/> with these children."""
+    return f"<stream:features>{''.join(parts)}</stream:features>".encode()
+
+
+def starttls(*, required: bool) -> str:
+    """RFC 6120 section 5.4.1."""
+    return f"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'>{'<required/>' if required else ''}</starttls>"
+
+
+def mechanisms(names: tuple[str, ...], bindings: tuple[str, ...]) -> str:
+    """RFC 6120 section 6.4.1, with the channel bindings there are (XEP-0440)."""
+    listed = "".join(f"<mechanism>{name}</mechanism>" for name in names)
+    text = f"<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{listed}</mechanisms>"
+    if bindings:
+        kinds = "".join(f"<channel-binding type='{kind}'/>" for kind in bindings)
+        text += f"<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>{kinds}</sasl-channel-binding>"
+    return text
+
+
+def limits(settings: LimitSettings) -> str:
+    """XEP-0478: what a client may send at once, and how long it may be silent."""
+    return (
+        f"<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>{settings.max_stanza_bytes}</max-bytes>"
+        f"<idle-seconds>{int(settings.idle_timeout)}</idle-seconds></limits>"
+    )
+
+
+AFTER_AUTHENTICATION = (
+    "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+    "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"
+    "<sm xmlns='urn:xmpp:sm:3'/>"
+)
+"""RFC 6120 section 7.4, RFC 3921 for old clients, XEP-0198 section 2"""

@@ -146,8 +146,20 @@ class Connection:
             self._wake_writer.wait()
             self._wake_writer.clear()
             data = self._protocol.to_send()
-            if data and not self._is_over:
+            if not data or self._is_over:
+                continue
+            try:
                 self._sock.sendall(data)
+            except OSError as error:
+                self._let_reader_finish(f"{type(error).__name__}: {error}")
+
+    def _let_reader_finish(self, reason: str) -> None:
+        """The peer has closed, but its last answers, or its GOAWAY, may still lie unread here: pushing again what they
+        are about would be a duplicate. So the reader ends the connection, when it comes to the end of what there is.
+        """
+        self._is_retired = True
+        self._reader.join(self._rules.ping_timeout_s)
+        self._end(reason)
 
     def _watch(self) -> None:
         while not self._is_over:

@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 
 from gevent.event import AsyncResult
 
+from workers.push.reply import Result
+
 Headers = list[tuple[bytes, bytes]]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A complete answer. Header names are lower case; a body may be empty."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-class Processed(Enum):
-    """Did the peer act upon a request that has no answer?"""
-
-    NO = "no"
-    MAYBE = "maybe"
-
-
-@dataclass(frozen=True)
-class Unanswered:
-    """No answer came. `processed` says whether sending it once more could do a thing twice."""
-
-    reason: str
-    processed: Processed
-
-
-Result = Reply | Unanswered
 
 
 @dataclass(eq=False)

@@ -14,8 +14,9 @@ import gevent
 from gateway.telemetry import get_logger
 from workers.push.backoff import jittered
 from workers.push.http2.connection import Connection, ConnectionRules
-from workers.push.http2.exchange import Exchange, Headers, Processed, Result, Unanswered
+from workers.push.http2.exchange import Exchange, Headers
 from workers.push.http2.origin import Origin
+from workers.push.reply import Processed, Result, Unanswered
 
 log = get_logger(__name__)
 

@@ -21,8 +21,9 @@ from jh2.events import (
 from jh2.exceptions import H2Error, NoAvailableStreamIDError
 from jh2.settings import SettingCodes
 
-from workers.push.http2.exchange import Exchange, Processed, Reply, Unanswered
+from workers.push.http2.exchange import Exchange
 from workers.push.http2.frames import FrameCutter, FrameError, Goaway
+from workers.push.reply import Processed, Reply, Unanswered
 
 BODY_LIMIT: Final = 65_536
 """Bytes of an answer's body that are kept; providers' answers have a hundred."""

@@ -3,43 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 import msgspec
 
-from workers.push.http2.exchange import Reply
-from workers.push.outcome import Delivered, Later, Outcome, Refused, TokenGone
-
-
-class Action(Enum):
-    """What to do before the push is sent again at once, or not at all."""
-
-    NONE = "none"
-    OTHER_ENVIRONMENT = "other-environment"  # once, if the device's environment is not known
-    NEW_TOKEN = "new-token"  # noqa: S105 - not a secret; make or fetch a provider token, send once more
-    PREVIOUS_TOKEN = "previous-token"  # noqa: S105 - not a secret; back to the token before, no new one for a while
-    RECONNECT = "reconnect"  # use a new connection, send once more
-    RECONNECT_ONLY = "reconnect-only"  # use a new connection for what comes next
-    SHRINK = "shrink"  # send once more with the smallest payload
-
-
-class Health(Enum):
-    """What the answer says about the credential, for its breaker."""
-
-    WELL = "well"
-    SERVER_FAULT = "server-fault"
-    CREDENTIAL_FAULT = "credential-fault"
-
-
-@dataclass(frozen=True)
-class Reaction:
-    """`outcome` is what the push comes to if `action` does not lead to another answer."""
-
-    outcome: Outcome
-    action: Action = Action.NONE
-    health: Health = Health.WELL
+from workers.push.outcome import Delivered, Later, Refused, TokenGone
+from workers.push.reaction import Action, Health, Reaction
+from workers.push.reply import Reply
 
 
 def _our_fault(reason: str) -> Reaction:
@@ -96,8 +66,8 @@ ANSWERS: Final[Mapping[tuple[int, str], Reaction]] = {
         Later(TOKEN_PAUSE_S, "TooManyProviderTokenUpdates", alert=True), Action.PREVIOUS_TOKEN
     ),
     (429, "TooManyRequests"): Reaction(Later(DEVICE_PAUSE_S, "TooManyRequests")),
-    # Users saw this one persist until they reconnected.
-    (500, "InternalServerError"): _server("InternalServerError", Action.RECONNECT_ONLY),
+    # Users saw this one persist until they reconnected: `Client.note` does, after some in a row.
+    (500, "InternalServerError"): _server("InternalServerError"),
     (503, "ServiceUnavailable"): _server("ServiceUnavailable"),
     (503, "Shutdown"): _server("Shutdown", Action.RECONNECT_ONLY),
 }

@@ -9,9 +9,10 @@ from typing import Final
 from workers.push.breaker import Breaker, BreakerRules
 from workers.push.http2.origin import Origin
 from workers.push.http2.pool import Pool, PoolRules
-from workers.push.providers.apns.answers import Health
 from workers.push.providers.apns.settings import Identity
-from workers.push.providers.apns.token import ProviderToken, TokenStore, load_key
+from workers.push.providers.apns.token import ProviderToken, load_key
+from workers.push.providers.apns.token_store import TokenStore
+from workers.push.reaction import Health
 
 RECYCLE_S: Final = 10.0
 """Connections are not replaced more often than this, however many answers ask for it."""
@@ -49,7 +50,7 @@ class Client:
         self._server_faults = 0
 
     def bearer(self) -> str:
-        """The provider token for a request, "" where a certificate speaks for us. Raises TokenStoreError."""
+        """The provider token for a request, "" where a certificate speaks for us. Raises StoreError."""
         return self.token.bearer() if self.token is not None else ""
 
     def pool(self, origin: Origin) -> Pool:

@@ -9,18 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from gateway.mailbox.errors import StoreError
 from gateway.telemetry import get_logger, redact
 from workers.push.breaker import Breaker
-from workers.push.http2.exchange import Reply
 from workers.push.http2.origin import Origin
 from workers.push.notification import Push
 from workers.push.outcome import Delivered, Later, Outcome, Refused, TokenGone
 from workers.push.provider import Checked
-from workers.push.providers.apns.answers import Action, Health, Reaction, react
+from workers.push.providers.apns.answers import react
 from workers.push.providers.apns.client import Client
 from workers.push.providers.apns.payload import headers, payload, wake_only
 from workers.push.providers.apns.settings import AUTO, OTHER, PRODUCTION, SANDBOX, origin_of
-from workers.push.providers.apns.token import TokenStoreError
+from workers.push.reaction import Action, Health, Reaction
+from workers.push.reply import Reply
 from workers.push.settings import AppSettings
 
 log = get_logger(__name__)
@@ -66,7 +67,7 @@ class ApnsProvider:
         try:
             first = _Attempt(self._environment(push), self._client.bearer(), payload(push, self._app))
             return self._send(push, first)
-        except TokenStoreError as error:
+        except StoreError as error:
             return Later(None, f"token store: {error}")
 
     def check(self) -> Checked:
@@ -78,7 +79,7 @@ class ApnsProvider:
         signed = "certificate read" if self._client.token is None else "provider token signed"
         try:
             self._client.bearer()
-        except TokenStoreError as error:
+        except StoreError as error:
             return Checked(False, f"token store: {error}")
         fault = self._client.pool(origin).connect(self._timeout_s)
         if fault:

@@ -1,0 +1,103 @@
+"""[push] and [push.apps.NAME]."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.settings import ConfigError, load
+from tests.push.builders import a_file
+from workers.push.apps import Apps
+from workers.push.providers.apns.token_store import LocalTokenStore
+from workers.push.settings import AppSettings, PushSettings
+
+IPHONE: dict[str, Any] = {
+    "provider": "apns",
+    "topic": "org.example.chat",
+    "team_id": "TEAM123456",
+    "key_id": "KEY1234567",
+    "key_file": "AuthKey.p8",
+}
+
+
+def faults(**fields: Any) -> list[str]:
+    return list(AppSettings(**fields).faults())
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in IPHONE.items() if key != name}
+
+
+def test_the_example_of_the_contract_has_no_faults(tmp_path: Path) -> None:
+    file = a_file(
+        tmp_path,
+        "wakegate.toml",
+        b"""
+        [push.apps.chat-ios]
+        provider = "apns"
+        topic = "org.example.chat"
+        team_id = "TEAM123456"
+        key_id = "KEY1234567"
+        key_file = "config/credentials/AuthKey.p8"
+        environment = "production"
+        endpoint = ""
+        content = "none"
+
+        [push.apps.chat-android]
+        provider = "fcm"
+        service_account_file = "config/credentials/service-account.json"
+        endpoint = ""
+        """,
+    )
+    settings = load({"push": PushSettings}, file=Path(file))
+
+    assert ["chat-ios", "chat-android"] == list(settings.of(PushSettings).apps)
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({}, "provider: must be set"),
+        ({"provider": "webpush"}, "'webpush' is not available yet"),
+        ({"provider": "appserver"}, "'appserver' is not available yet"),
+        ({**IPHONE, "content": "encrypted"}, "'encrypted' is not available yet"),
+        (without("topic"), "topic: must be set"),
+        (without("team_id"), "team_id: must be set"),
+        ({**IPHONE, "key_id": "short"}, "key_id: has ten characters"),
+        (without("key_file"), "key_file: set either key_file"),
+        ({**IPHONE, "certificate_file": "c.pem"}, "key_file: set either key_file"),
+        ({**IPHONE, "endpoint": "127.0.0.1:2197"}, "endpoint: an https:// URL"),
+        ({**IPHONE, "endpoint": "http://127.0.0.1:2197"}, "endpoint: an https:// URL"),
+        ({"provider": "fcm"}, "service_account_file: must be set"),
+    ],
+)
+def test_what_is_missing_or_not_there_yet_is_said(fields: dict[str, Any], fault: str) -> None:
+    found = faults(**fields)
+
+    assert 1 == len(found), found
+    assert fault in found[0]
+
+
+def test_a_certificate_needs_no_team_and_key() -> None:
+    assert [] == faults(provider="apns", topic="org.example.chat", certificate_file="c.pem")
+
+
+def test_all_credentials_that_cannot_be_read_are_reported_together(tmp_path: Path) -> None:
+    bad = a_file(tmp_path, "bad.json", b'{"type": "service_account"}')
+    settings = PushSettings(
+        apps={
+            "one": AppSettings(**{**IPHONE, "key_file": str(tmp_path / "missing.p8")}),
+            "two": AppSettings(provider="fcm", service_account_file=bad),
+            "three": AppSettings(provider="fcm", service_account_file=str(tmp_path / "missing.json")),
+            "four": AppSettings(provider="webpush"),
+        }
+    )
+    with pytest.raises(ConfigError) as caught:
+        Apps(settings, store=LocalTokenStore())
+
+    assert ["push.apps.one", "push.apps.two", "push.apps.three", "push.apps.four"] == [
+        fault.partition(":")[0] for fault in caught.value.faults
+    ]
+    assert "is not the JSON file of a service account" in caught.value.faults[1]

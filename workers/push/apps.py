@@ -1,0 +1,117 @@
+"""The providers of all configured apps. Apps with the same credential share its connections, token and breaker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from gateway.settings import ConfigError
+from workers.push.breaker import BreakerRules
+from workers.push.credential import CredentialError
+from workers.push.http2.pool import PoolRules
+from workers.push.provider import Provider
+from workers.push.providers.apns.client import Client as ApnsClient
+from workers.push.providers.apns.provider import ApnsProvider
+from workers.push.providers.apns.settings import Identity as ApnsIdentity
+from workers.push.providers.apns.token_store import TokenStore
+from workers.push.settings import APNS, FCM, AppSettings, PushSettings
+
+if TYPE_CHECKING:
+    from workers.push.providers.fcm.client import Client as FcmClient
+    from workers.push.providers.fcm.settings import Identity as FcmIdentity
+
+FCM_CONNECTIONS = 50
+
+
+class Apps:
+    """`apps[name]` is the provider of [push.apps.NAME]; a name that is not configured is a KeyError."""
+
+    def __init__(
+        self,
+        settings: PushSettings,
+        *,
+        store: TokenStore,
+        clock: Callable[[], float] = time.time,
+        breaker_rules: BreakerRules | None = None,
+    ) -> None:
+        """Reads every credential. Raises ConfigError with all that is wrong."""
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._breaker_rules = breaker_rules or BreakerRules()
+        self._apns: dict[ApnsIdentity, ApnsClient] = {}
+        self._fcm: dict[FcmIdentity, FcmClient] = {}
+        self._providers: dict[str, Provider] = {}
+        faults = []
+        for name, app in settings.apps.items():
+            try:
+                self._providers[name] = self._make(app)
+            except (CredentialError, ValueError) as error:
+                faults.append(f"push.apps.{name}: {error}")
+        if faults:
+            self.close()
+            raise ConfigError(*faults)
+
+    def __getitem__(self, name: str) -> Provider:
+        return self._providers[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._providers
+
+    @property
+    def names(self) -> list[str]:
+        """All configured apps."""
+        return list(self._providers)
+
+    @property
+    def settings(self) -> Mapping[str, AppSettings]:
+        """Their settings."""
+        return self._settings.apps
+
+    def close(self) -> None:
+        """Close every connection."""
+        clients: list[ApnsClient | FcmClient] = [*self._apns.values(), *self._fcm.values()]
+        for client in clients:
+            client.close()
+
+    def _make(self, app: AppSettings) -> Provider:
+        if app.provider == APNS:
+            return self._make_apns(app)
+        if app.provider == FCM:
+            return self._make_fcm(app)
+        raise ValueError(f"provider {app.provider!r} is not available yet")
+
+    def _make_apns(self, app: AppSettings) -> Provider:
+        identity = ApnsIdentity.of(app)
+        client = self._apns.get(identity)
+        if client is None:
+            rules = PoolRules(
+                queue=2 * self._settings.in_flight,
+                connections=self._settings.connections,
+                connect_timeout_s=self._settings.connect_timeout,
+            )
+            client = self._apns[identity] = ApnsClient(
+                identity, store=self._store, pool_rules=rules, breaker_rules=self._breaker_rules, clock=self._clock
+            )
+        return ApnsProvider(app, client, request_timeout_s=self._settings.request_timeout, clock=self._clock)
+
+    def _make_fcm(self, app: AppSettings) -> Provider:
+        # Here and not above: firebase_admin costs 22 MB and a second, which an installation without Android need not
+        # pay.
+        from workers.push.providers.fcm.client import Client
+        from workers.push.providers.fcm.provider import FcmProvider
+        from workers.push.providers.fcm.settings import Identity
+
+        identity = Identity.of(app)
+        client = self._fcm.get(identity)
+        if client is None:
+            client = self._fcm[identity] = Client(
+                identity,
+                connections=FCM_CONNECTIONS,
+                connect_timeout_s=self._settings.connect_timeout,
+                request_timeout_s=self._settings.request_timeout,
+                breaker_rules=self._breaker_rules,
+                clock=self._clock,
+            )
+        return FcmProvider(client, request_timeout_s=self._settings.request_timeout, clock=self._clock)

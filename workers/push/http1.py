@@ -1,0 +1,129 @@
+"""A pool of HTTP/1.1 connections to one origin, for greenlets: kept alive, bounded, every request with a deadline."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from workers.push.reply import Processed, Reply, Result, Unanswered
+
+BODY_LIMIT: Final = 65_536
+IDLE_S: Final = 50.0
+"""A connection that was idle for longer is not used again: servers and address translators forget them after a minute.
+"""
+
+
+@dataclass(eq=False)
+class _Kept:
+    connection: http.client.HTTPConnection
+    used_at: float
+    is_fresh: bool = True
+
+
+class HttpPool:
+    """`request` blocks the calling greenlet. At most `connections` are open; the last used is taken first."""
+
+    def __init__(
+        self, base_url: str, *, ca_file: str = "", connections: int = 50, connect_timeout_s: float = 10.0
+    ) -> None:
+        """Raises ValueError for an address that is not http(s)://host[:port]."""
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"an http(s)://host:port address is needed, got {base_url!r}")
+        self._host = parts.hostname
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._is_tls = parts.scheme == "https"
+        self._ca_file = ca_file
+        self._tls: ssl.SSLContext | None = None
+        self._connect_timeout_s = connect_timeout_s
+        self._idle: deque[_Kept] = deque()
+        self._places = BoundedSemaphore(connections)
+        self._is_closed = False
+        self.connected = 0
+
+    def request(self, method: str, path: str, *, headers: dict[str, str], body: bytes, timeout_s: float) -> Result:
+        """Send a request, wait for the whole answer, `timeout_s` at most with everything."""
+        started = time.monotonic()
+        if not self._places.acquire(timeout=timeout_s):
+            return Unanswered(f"no free connection within {timeout_s:g} s", Processed.NO)
+        try:
+            result: Result | None = None
+            with gevent.Timeout(max(0.001, timeout_s - (time.monotonic() - started)), False):
+                result = self._request(method, path, headers, body)
+            return result or Unanswered(f"no answer within {timeout_s:g} s", Processed.MAYBE)
+        finally:
+            self._places.release()
+
+    def close(self) -> None:
+        """Close what is idle, and from now on what is given back."""
+        self._is_closed = True
+        while self._idle:
+            self._idle.pop().connection.close()
+
+    def _request(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Result:
+        while True:
+            try:
+                kept = self._take()
+            except OSError as error:
+                return Unanswered(f"cannot connect to {self._host}:{self._port}: {error}", Processed.NO)
+            try:
+                reply = self._exchange(kept, method, path, headers, body)
+            except (http.client.HTTPException, OSError) as error:
+                kept.connection.close()
+                if kept.is_fresh or not isinstance(error, (ConnectionError, http.client.BadStatusLine)):
+                    return Unanswered(f"{type(error).__name__}: {error}"[:200], Processed.MAYBE)
+                # The server closed a connection that was kept alive before it saw this request: once more on another
+                # one.
+            except BaseException:
+                kept.connection.close()  # out of time: what comes on it belongs to nobody
+                raise
+            else:
+                return reply
+
+    def _take(self) -> _Kept:
+        now = time.monotonic()
+        while self._idle:
+            kept = self._idle.pop()
+            if now - kept.used_at < IDLE_S:
+                return kept
+            kept.connection.close()
+        connection: http.client.HTTPConnection
+        if self._is_tls:
+            self._tls = self._tls or ssl.create_default_context(cafile=self._ca_file or None)
+            connection = http.client.HTTPSConnection(
+                self._host, self._port, timeout=self._connect_timeout_s, context=self._tls
+            )
+        else:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=self._connect_timeout_s)
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        connection.sock.settimeout(None)  # from here on the request's deadline counts
+        self.connected += 1
+        return _Kept(connection, now)
+
+    def _exchange(self, kept: _Kept, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+        connection = kept.connection
+        connection.request(method, path, body=body, headers=headers)
+        with connection.getresponse() as response:
+            content = response.read(BODY_LIMIT)
+            is_whole = response.isclosed() or not response.read(1)
+            fields = {name.lower(): value for name, value in response.getheaders()}
+            reply = Reply(response.status, fields, content)
+            if not is_whole or response.will_close or self._is_closed:
+                connection.close()
+                return reply
+        kept.used_at = time.monotonic()
+        kept.is_fresh = False
+        self._idle.append(kept)
+        return reply

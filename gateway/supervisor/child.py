@@ -25,7 +25,7 @@ def _nothing() -> Mapping[str, str]:
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """What to run: `wakegate <command…>` under a name."""
+    """What to run: `wakegate <command…>` under a name. `-P`: whatever lies in the working directory is not imported."""
 
     name: str
     command: tuple[str, ...]
@@ -33,7 +33,7 @@ class ProcessSpec:
     """Asked at each start for what is to be added to the environment, e.g. a node name of this start's own."""
     on_death: Callable[[Mapping[str, str]], None] | None = None
     """Called after each death that nobody asked for, with what `environ` gave at that start."""
-    program: tuple[str, ...] = field(default=(sys.executable, "-m", "gateway"))
+    program: tuple[str, ...] = field(default=(sys.executable, "-P", "-m", "gateway"))
 
 
 class Child:

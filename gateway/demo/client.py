@@ -119,18 +119,19 @@ class Client:
 
     def connect(self, address: Address | None = None) -> Element:
         """Connects and authenticates; answers the stream features."""
+        self._stream = self._open(address)
+        return self._stream.features
+
+    def _open(self, address: Address | None) -> ClientStream:
         self.address = address or self.address
-        self.ended.clear()
-        self.stream_error = ""
         stream = ClientStream(self.address, timeout_s=self.timeout_s)
         try:
             stream.connect()
-            features = stream.authenticate(self.username, self.password)
-        except WakegateError:
+            stream.authenticate(self.username, self.password)
+        except (WakegateError, OSError):
             stream.cut()
             raise
-        self._stream = stream
-        return features
+        return stream
 
     def bind(self) -> str:
         """Binds the resource (RFC 6120, section 7) and answers the full JID."""
@@ -155,28 +156,36 @@ class Client:
 
     def start(self) -> None:
         """Starts reading; from here on only this client's greenlet reads the stream."""
+        self.ended.clear()
+        self.stream_error = ""
         self._reading = gevent.spawn(self._read, self.stream)
 
     def resume(self, address: Address | None = None) -> None:
-        """Connects anew, there or where it was, and resumes (XEP-0198, section 5), then sends again what was not
-        acknowledged.
+        """Connects anew, there or where it was, and resumes (XEP-0198, section 5).
 
-        Raises ResumeFailed if the server does not know the session any more.
+        What was not acknowledged is sent again; who sends meanwhile waits. Raises ResumeFailed if the server does not
+        know the session any more, and StreamEnded, ServerSilent or Unexpected if it cannot be reached: then try again.
         """
         acks = self._acks()
-        self.connect(address)
-        answer = self.stream.request(f"<resume xmlns='{ns.SM}' previd={quoteattr(self.session_id)} h='{acks.h}'/>")
-        h = answer.get("h")
-        if answer.tag == f"{_SM}failed":
-            if h is not None:
-                self._acked(int(h))
-            raise ResumeFailed(condition_of(answer), None if h is None else int(h))
-        if answer.tag != f"{_SM}resumed" or h is None:
-            raise Unexpected(f"expected resumed, got {answer.tag}")
-        self._acked(int(h))
+        self.cut()
         with self._writing:
-            self.stream.send("".join(one.data for one in acks.unacked) + f"<r xmlns='{ns.SM}'/>")
-        self.start()
+            stream = self._open(address)
+            try:
+                answer = stream.request(f"<resume xmlns='{ns.SM}' previd={quoteattr(self.session_id)} h='{acks.h}'/>")
+            except WakegateError:
+                stream.cut()
+                raise
+            self._stream = stream
+            h = answer.get("h")
+            if answer.tag == f"{_SM}failed":
+                if h is not None:
+                    self._acked(int(h))
+                raise ResumeFailed(condition_of(answer), None if h is None else int(h))
+            if answer.tag != f"{_SM}resumed" or h is None:
+                raise Unexpected(f"expected resumed, got {answer.tag}")
+            self._acked(int(h))
+            self.start()
+            stream.send("".join(one.data for one in acks.unacked) + f"<r xmlns='{ns.SM}'/>")
 
     def close(self) -> None:
         """Ends the session in order: last `<a/>`, `</stream:stream>`, and waits for the server's end."""

@@ -75,8 +75,14 @@ class ClientStream:
     # Negotiation
 
     def connect(self) -> Element:
-        """Connects, starts TLS as the address says, and answers the features offered for authentication."""
-        self._sock = socket.create_connection((self.address.host, self.address.port), timeout=self.timeout_s)
+        """Connects, starts TLS as the address says, and answers the features offered for authentication.
+
+        Raises StreamEnded if nobody listens there, or the link is lost meanwhile.
+        """
+        try:
+            self._sock = socket.create_connection((self.address.host, self.address.port), timeout=self.timeout_s)
+        except OSError as error:
+            raise StreamEnded from error
         self._sock.settimeout(None)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.address.tls == "direct":
@@ -114,9 +120,17 @@ class ClientStream:
         return self.restart()
 
     def _start_tls(self, *, alpn: bool) -> None:
-        with gevent.Timeout(self.timeout_s, ServerSilent("TLS handshake")):
-            context = _tls_context(self.address.cafile, alpn)
-            self._sock = context.wrap_socket(self._sock, server_hostname=self.address.domain)
+        context = _tls_context(self.address.cafile, alpn)
+        try:
+            with gevent.Timeout(self.timeout_s, ServerSilent("TLS handshake")):
+                self._sock = context.wrap_socket(
+                    self._sock, server_hostname=self.address.domain, do_handshake_on_connect=False
+                )
+                self._sock.do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            raise Unexpected(f"the certificate of {self.address.domain}: {error.verify_message}") from error
+        except OSError as error:
+            raise StreamEnded from error
 
     # Bytes out
 

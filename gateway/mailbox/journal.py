@@ -4,15 +4,20 @@ While one pipeline is in flight the next one fills, so that the more there is to
 Operations are answered in the order in which they were submitted. When the connection is lost, everything unanswered is
 sent again in order on the next one: every mailbox operation is idempotent, so that it does not matter which of them
 Redis had already taken.
+
+A group is one MULTI … EXEC: should Redis refuse for a moment (it starts, fails over, is out of memory), it refuses the
+whole group. If it took a later operation but not an earlier one, the earlier one, sent again, would look like a
+duplicate.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import gevent
 import hiredis
@@ -30,30 +35,35 @@ Part = bytes | str | int | float
 Callback = Callable[[Reply], None]
 """Gets the reply, or a StoreError as a value. Runs in the journal's reader: it must not block."""
 
-LARGEST_GROUP = 1000
-"""operations in one pipeline: keeps a single reply from waiting behind an unbounded batch"""
+LARGEST_GROUP: Final = 300
+"""operations in one group: Redis serves nobody else for the few milliseconds that they take"""
 
-LONGEST_PAUSE_S = 1.0
+LARGEST_GROUP_BYTES: Final = 1_048_576
+
+LONGEST_PAUSE_S: Final = 1.0
 """between two attempts to connect"""
 
 # Redis says these while it starts, fails over, is short of memory or has forgotten the library: not now, but later.
-PASSING = (
-    b"LOADING",
-    b"READONLY",
-    b"MASTERDOWN",
-    b"CLUSTERDOWN",
-    b"TRYAGAIN",
-    b"OOM",
-    b"MISCONF",
-    b"NOREPLICAS",
-    b"BUSY",
-    b"UNKILLABLE",
+PASSING: Final = (
+    "LOADING",
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "OOM",
+    "MISCONF",
+    "NOREPLICAS",
+    "BUSY",
+    "UNKILLABLE",
 )
+
+_MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
+_EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
 
 
 def _is_passing(error: Exception) -> bool:
     text = str(error)
-    return text.startswith(tuple(name.decode() for name in PASSING)) or "unction not found" in text
+    return text.startswith(PASSING) or "unction not found" in text
 
 
 def _packed(command: tuple[Part, ...]) -> bytes:
@@ -64,15 +74,19 @@ def _packed(command: tuple[Part, ...]) -> bytes:
 class Journal:
     """A pipelined connection to one Redis server.
 
-    `url` is redis://, rediss:// or unix://; `timeout_s` bounds the wait for an answer before reconnecting.
+    `url` is redis://, rediss:// or unix:// (else ValueError); `timeout_s` bounds the wait for an answer before
+    reconnecting.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
-        self._url = url
+        self._options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
+        self._is_tls = url.startswith("rediss://")
         self._timeout_s = timeout_s
         self._queued: deque[tuple[bytes, Callback]] = deque()
         self._sent: deque[tuple[bytes, Callback]] = deque()
         self._wake = Event()
+        self._written_at = 0.0
+        self._replies: list[Reply] = []
         self._idle = Event()
         self._idle.set()
         self._up = Event()
@@ -140,8 +154,7 @@ class Journal:
                 pause_s = 0.02
                 self._up.set()
                 writer = gevent.spawn(self._write, connection)
-                if self.on_reconnect is not None:
-                    self.on_reconnect()
+                self._tell_reconnected()
                 self._read(connection)
             except (OSError, StoreUnavailable, hiredis.HiredisError) as lost:
                 log.warning("redis_lost", error=str(lost), waiting=self.waiting)
@@ -155,7 +168,7 @@ class Journal:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     def _connect(self) -> socket.socket:
-        options = parse_url(self._url)  # type: ignore[no-untyped-call]
+        options = self._options
         if "path" in options:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             connection.settimeout(self._timeout_s)
@@ -165,8 +178,18 @@ class Journal:
             connection = socket.create_connection((host, port), timeout=self._timeout_s)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if self._url.startswith("rediss://"):
+            if self._is_tls:
                 connection = ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+        try:
+            self._introduce(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _introduce(self, connection: socket.socket) -> None:
+        """Authenticate, and see to it that Redis has the library."""
+        options = self._options
         opening: list[tuple[Part, ...]] = []
         if options.get("password"):
             opening.append(("AUTH", options.get("username") or "default", options["password"]))
@@ -179,7 +202,13 @@ class Journal:
             reply = self._next(connection, reader)
             if isinstance(reply, hiredis.ReplyError):
                 raise StoreUnavailable(f"Redis refused {command[0]!s}: {reply}")
-        return connection
+
+    def _tell_reconnected(self) -> None:
+        if self.on_reconnect is not None:
+            try:
+                self.on_reconnect()
+            except Exception:  # a fault in what it does must not end the journal
+                log.exception("journal_callback_failed")
 
     @staticmethod
     def _next(connection: socket.socket, reader: hiredis.Reader) -> Reply:
@@ -193,6 +222,7 @@ class Journal:
     def _restore_unanswered(self) -> None:
         self._queued.extendleft(reversed(self._sent))
         self._sent.clear()
+        self._replies.clear()
         if self._queued:
             self._wake.set()
 
@@ -202,39 +232,94 @@ class Journal:
             self._wake.clear()
             if self._sent or not self._queued:
                 continue
-            group = [self._queued.popleft() for _ in range(min(len(self._queued), LARGEST_GROUP))]
-            self._sent.extend(group)
+            group = self._next_group()
+            self._written_at = time.monotonic()
             try:
-                connection.sendall(b"".join([packed for packed, _ in group]))
+                connection.sendall(group)
             except OSError:
                 connection.close()  # the reader notices and everything unanswered is sent again
                 return
 
+    def _next_group(self) -> bytes:
+        queued, sent = self._queued, self._sent
+        parts, size = [_MULTI], 0
+        while queued and len(sent) < LARGEST_GROUP and size < LARGEST_GROUP_BYTES:
+            sent.append(queued.popleft())
+            parts.append(sent[-1][0])
+            size += len(sent[-1][0])
+        if len(sent) == 1:
+            return parts[1]
+        parts.append(_EXEC)
+        return b"".join(parts)
+
     def _read(self, connection: socket.socket) -> None:
         reader = hiredis.Reader()
-        sent = self._sent
         while True:
             try:
                 data = connection.recv(262144)
             except TimeoutError:
-                if sent:
+                if self._sent and time.monotonic() - self._written_at >= self._timeout_s:
                     raise
-                continue
+                continue  # nobody asked anything, or not long ago
             if not data:
                 raise StoreUnavailable("Redis closed the connection")
             reader.feed(data)
             while (reply := reader.gets()) is not False:
-                if isinstance(reply, hiredis.ReplyError):
-                    if _is_passing(reply):
-                        raise StoreUnavailable(str(reply))
-                    log.error("redis_refused", error=str(reply))
-                    reply = StoreCorrupt(str(reply))
-                self._answer(sent.popleft()[1], reply)
-            if not sent:
-                if self._queued:
-                    self._wake.set()
-                else:
-                    self._idle.set()
+                self._take(reply)
+
+    def _take(self, reply: Reply) -> None:
+        """One reply: of a group of one; or else of MULTI, of each operation (QUEUED), and at last of EXEC."""
+        if isinstance(reply, hiredis.ReplyError) and _is_passing(reply):
+            raise StoreUnavailable(str(reply))
+        self._replies.append(reply)
+        if len(self._sent) == 1:
+            answers = self._replies
+        elif len(self._replies) < len(self._sent) + 2:
+            return
+        elif isinstance(reply, list):
+            answers = reply
+        else:
+            self._without_refused(self._replies[1:-1])
+            return
+        self._replies = []
+        self._answer_all(answers)
+
+    def _answer_all(self, replies: list[Reply]) -> None:
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError) and _is_passing(reply):
+                raise StoreUnavailable(str(reply))
+        for reply in replies:
+            self._answer(self._sent.popleft()[1], self._or_corrupt(reply))
+        self._go_on()
+
+    def _without_refused(self, queued: list[Reply]) -> None:
+        """EXEC took nothing, since Redis does not understand some of it: those are answered, the others go again."""
+        self._replies = []
+        refused = [isinstance(reply, hiredis.ReplyError) for reply in queued]
+        if not any(refused):
+            raise StoreUnavailable("Redis aborted a transaction")
+        group = list(self._sent)
+        self._sent.clear()
+        self._queued.extendleft(
+            entry for entry, is_refused in zip(group[::-1], refused[::-1], strict=True) if not is_refused
+        )
+        for entry, reply in zip(group, queued, strict=True):
+            if isinstance(reply, hiredis.ReplyError):
+                self._answer(entry[1], self._or_corrupt(reply))
+        self._go_on()
+
+    @staticmethod
+    def _or_corrupt(reply: Reply) -> Reply:
+        if isinstance(reply, hiredis.ReplyError):
+            log.error("redis_refused", error=str(reply))
+            return StoreCorrupt(str(reply))
+        return reply
+
+    def _go_on(self) -> None:
+        if self._queued:
+            self._wake.set()
+        else:
+            self._idle.set()
 
     @staticmethod
     def _answer(callback: Callback, reply: Reply) -> None:

@@ -6,6 +6,8 @@ Methods with a `done` callback are the hot path: they return at once and the ans
 
 from __future__ import annotations
 
+import itertools
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +25,10 @@ _FCALL = {name: function(name) for name in (
     "deliver", "append", "read", "handled", "ack", "overdue", "bind", "enable", "presence", "hibernate", "peek",
     "resume", "close", "finish", "register", "unregister",
 )}  # fmt: skip
+
+
+_PROCESS_KEEP_MS = 3_600_000
+"""longer than any outage over which a journal keeps what it could not get answered"""
 
 
 def placed(flat: Sequence[Any]) -> tuple[Placed, ...]:
@@ -44,6 +50,8 @@ class Mailbox:
         self._kept_old = smacks.smacks_max_old_sessions
         self._most_sessions = smacks.max_user_sessions
         self._lead_ms = int(smacks.smacks_last_call * 1000)
+        self._process = "@" + secrets.token_hex(8)
+        self._serials = itertools.count(1)
 
     def deliver(
         self,
@@ -60,7 +68,8 @@ class Mailbox:
     ) -> None:
         """Put one stanza into the mailbox of `user` (a bare JID), by the rules of RFC 6121 section 8.
 
-        `sender` is the sender's full JID, `kind` and `flags` are those of `entry`, `type` the stanza's type.
+        `sender` is the sender's full JID, `kind` and `flags` are those of `entry`, `type` the stanza's type. Without an
+        `origin` the delivery is still taken once by the mailbox, however often the journal has to send it.
         """
 
         def answered(reply: Any) -> None:
@@ -73,7 +82,9 @@ class Mailbox:
 
         self.journal.submit(
             answered, "FCALL", _FCALL["deliver"], 1, keys.prefix(user), user, resource, sender,
-            origin.sid if origin else "", origin.count if origin else "", origin.keep_ms if origin else "",
+            origin.sid if origin else self._process,
+            origin.count if origin else next(self._serials),
+            max(1, origin.keep_ms) if origin else _PROCESS_KEEP_MS,
             kind, type, flags, *self._limits, stanza,
         )  # fmt: skip
 
@@ -82,7 +93,8 @@ class Mailbox:
     ) -> None:
         """Queue an entry for one session, together with the inbound count it answers (None: it answers nothing).
 
-        `done` gets (status, position, tail): status ok, duplicate, full or stale; the numbers are 0 unless ok.
+        `done` gets (status, position, tail): status ok, duplicate, full, dropped or stale; `position` is 0 unless ok,
+        `tail` unless ok or duplicate.
         """
 
         def answered(reply: Any) -> None:
@@ -90,7 +102,7 @@ class Mailbox:
 
         self.journal.submit(
             answered, "FCALL", _FCALL["append"], 1, grip.at, grip.sid, grip.epoch, kind, flags,
-            "" if inbound is None else inbound, *self._limits, stanza,
+            "" if inbound is None else inbound, *self._limits, stanza, next(self._serials),
         )  # fmt: skip
 
     def read(self, grip: Grip, *, position: int, most: int, most_bytes: int, done: Callable[[Any], None]) -> None:
@@ -128,9 +140,20 @@ class Mailbox:
         self.journal.submit(answered, "FCALL", _FCALL["ack"], 1, grip.at, grip.sid, grip.epoch, h, *self._limits)
 
     def overdue(self, grip: Grip, is_overdue: bool, done: Callable[[Any], None]) -> None:
-        """The client does not answer <r/>, or does again: what the push rule needs to know."""
+        """The client does not answer <r/>, or does again: what the push rule needs to know.
+
+        `done` gets [b"ok", tail] (presence that had waited is in the queue now), or b"stale".
+        """
         self.journal.submit(
-            done, "FCALL", _FCALL["overdue"], 1, grip.at, grip.sid, grip.epoch, "1" if is_overdue else "0"
+            done,
+            "FCALL",
+            _FCALL["overdue"],
+            1,
+            grip.at,
+            grip.sid,
+            grip.epoch,
+            "1" if is_overdue else "0",
+            *self._limits,
         )
 
     def bind(self, *, user: str, resource: str, sid: str, owner: str, jid_xml: str, user_xml: str) -> Bound | str:
@@ -143,11 +166,11 @@ class Mailbox:
         at = keys.prefix(user)
         reply = self.journal.call(
             "FCALL", _FCALL["bind"], 1, at, user, resource, sid, self.node, owner, jid_xml, user_xml,
-            self._most_sessions, self._kept_old,
+            self._most_sessions, self._kept_old, *self._limits,
         )  # fmt: skip
         if reply[0] != b"ok":
             return str(reply[0].decode())
-        return Bound(Grip(at, sid, 1), reply[1], reply[2].decode(), reply[3].decode())
+        return Bound(Grip(at, sid, 1), reply[1], reply[2].decode(), reply[3].decode(), placed(reply[4:]))
 
     def enable(self, grip: Grip, *, is_resumable: bool, max_ms: int, push_max_ms: int, base: int) -> int | None:
         """XEP-0198 is on. Counts start here: positions up to `base` were before it, the socket took them.
@@ -157,7 +180,7 @@ class Mailbox:
         """
         reply = self.journal.call(
             "FCALL", _FCALL["enable"], 1, grip.at, grip.sid, grip.epoch,
-            "1" if is_resumable else "0", max_ms, push_max_ms, base,
+            "1" if is_resumable else "0", max_ms, push_max_ms, base, *self._limits,
         )  # fmt: skip
         return int(reply[1]) if reply[0] == b"ok" else None
 
@@ -178,7 +201,7 @@ class Mailbox:
 
         self.journal.submit(
             answered, "FCALL", _FCALL["presence"], 1, grip.at, grip.sid, grip.epoch,
-            "" if priority is None else priority, *self._limits, stanza,
+            "" if priority is None else priority, *self._limits, stanza, next(self._serials),
         )  # fmt: skip
 
     def hibernate(self, grip: Grip) -> str:

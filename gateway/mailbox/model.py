@@ -58,12 +58,16 @@ class Grip:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The outcome of `bind`: the server's clock (ms), and the session it replaced with the node that owned it."""
+    """The outcome of `bind`: the server's clock (ms), and the session it replaced with the node that owned it.
+
+    `placed`: what the account's other sessions were told about the replaced one.
+    """
 
     grip: Grip
     at_ms: int
     replaced: str
     replaced_node: str
+    placed: tuple[Placed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

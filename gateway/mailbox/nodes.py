@@ -100,7 +100,7 @@ class Sweep:
         """Hibernate what a dead node owned in this bucket; answers the number of sessions."""
         count = 0
         while True:
-            reply = self._call("reap", bucket, node, 100, self._lead_ms, *self._limits, self._kept_old)
+            reply = self._call("reap", bucket, node, 100, self._lead_ms, *self._limits, self._kept_old, self._resend)
             count += int(reply[1])
             if reply[0] == b"done":
                 return count

@@ -144,7 +144,7 @@ class Pushes:
         """
         reply = self._call(
             "claim", event.bucket, event.stream_id, event.id, event.user, event.sid, event.reason, event.gen,
-            event.kind, event.only, floor_ms, keys.CONSUMER_GROUP,
+            event.kind, event.only, floor_ms, keys.CONSUMER_GROUP, event.at_ms,
         )  # fmt: skip
         if reply[0] == b"cancelled":
             return Cancelled(reply[1].decode())

@@ -23,19 +23,24 @@ local function fate(p, name, n) if n > 0 then redis.call('HINCRBY', K.fates(p), 
 
 -- The session as a table, or nil. `fields` of the hash s:{sid}:
 --   user resource jid (full, XML-escaped) ujid (bare, XML-escaped) node owner epoch state h
---   smacks ('1': may be resumed) max (ms it is kept) max_with_push (ms, once a registration is linked) base (XEP-0198 counts after it)
---   tail acked back (entries in the backlog)  priority ('' = unavailable) presence
---   important, important_acked, covered: messages that wake, counted on arrival; how many were acked; how many an event covered
---   overdue ('1': <r/> unanswered) reg ('1': a push registration is linked) pending (0, 1 message, 2 call: event not yet claimed)
---   gen (raised by resume and ack) pushed_at last_event bound_at deadline
+--   smacks ('1': may be resumed) max (ms it is kept) max_with_push (ms, once a registration is linked)
+--   base (XEP-0198 counts after it) bound_at deadline
+--   tail acked   back: entries in the backlog; inherited: how many of them, from its head, a former session left
+--   priority ('' = unavailable) presence former_priority   aside ('1': presence waits beside the queue)
+--   important, important_acked, covered: messages that wake, counted on arrival; how many were acked; how many an event
+--   covered; urgent: the count at the latest call   overdue ('1': <r/> unanswered) reg ('1': a registration is linked)
+--   pending (0, 1 message, 2 call: event not yet claimed) gen (raised by resume and ack) pushed_at last_event
+--   serial: the owner's last operation that must not run twice   replaced, replaced_node, former_node: answers to repeat
+--   how, unnotified: of a session that is ending
 local function load(p, sid)
   local v = redis.call('HMGET', K.session(p, sid), 'state', 'node', 'tail', 'acked', 'back', 'overdue', 'reg', 'pending',
-    'gen', 'epoch', 'user', 'important', 'priority', 'important_acked', 'covered')
+    'gen', 'epoch', 'user', 'important', 'priority', 'important_acked', 'covered', 'inherited', 'urgent', 'aside')
   if not v[1] then return nil end
   return {
     sid = sid, state = v[1], node = v[2], tail = tonumber(v[3]), acked = tonumber(v[4]), back = tonumber(v[5]),
     overdue = v[6] == '1', reg = v[7] == '1', pending = tonumber(v[8]), gen = tonumber(v[9]), epoch = v[10], user = v[11],
     important = tonumber(v[12]), priority = v[13], important_acked = tonumber(v[14]), covered = tonumber(v[15]),
+    inherited = tonumber(v[16]), urgent = tonumber(v[17]), aside = v[18] == '1',
   }
 end
 
@@ -46,20 +51,22 @@ local function own(p, sid, epoch)
   return s
 end
 
--- Sessions of an account that are available (non-negative priority), except one.
-local function available(p, user, except)
+local function is_available(s) return s.priority ~= '' and tonumber(s.priority) >= 0 end
+
+-- Sessions of an account, except one, that take messages to the bare JID; or with `any`, that have sent presence at all
+-- (a negative priority keeps messages away, not presence: RFC 6121 sections 8.5.2.1.1 and 8.5.2.1.2).
+local function available(p, user, except, any)
   local found = {}
-  local pairs_ = redis.call('HGETALL', K.resources(p, user))
-  for i = 2, #pairs_, 2 do
-    if pairs_[i] ~= except then
-      local s = load(p, pairs_[i])
-      if s and s.state ~= ENDING and s.priority ~= '' and tonumber(s.priority) >= 0 then found[#found + 1] = s end
-    end
+  for i, sid in ipairs(redis.call('HVALS', K.resources(p, user))) do
+    local s = sid ~= except and load(p, sid)
+    if s and s.state ~= ENDING and (is_available(s) or any and s.priority ~= '') then found[#found + 1] = s end
   end
   return found
 end
 
--- One copy of a message was acknowledged: true if that decides the message's fate.
+-- Copies of one message in several sessions share a fate: the first acknowledgement, or else the end of the last copy.
+
+-- A copy was acknowledged: true if that decides the message's fate.
 local function copy_acked(p, user, fan)
   if fan == '' then return true end
   local key = K.fanout(p, user)
@@ -70,7 +77,8 @@ local function copy_acked(p, user, fan)
   return left > 0
 end
 
--- One copy ended without an acknowledgement: true if it was the last and none was acknowledged, so that its fate is the message's.
+-- A copy ended without an acknowledgement: true if it was the last and none was acknowledged, so that its fate is the
+-- message's.
 local function copy_ended(p, user, fan)
   if fan == '' then return true end
   local key = K.fanout(p, user)
@@ -85,6 +93,29 @@ local function copy_ended(p, user, fan)
   return false
 end
 
-local function bounce_later(p, user, entry_body)
-  redis.call('XADD', K.outbox(p), '*', 'do', 'bounce', 'user', user, 'stanza', entry_body)
+-- A name for the copies of a message that `n` sessions may take.
+local function fan_of(p, n) return n > 1 and tostring(redis.call('INCR', K.fan_ids(p))) or '' end
+
+local function note_copies(p, user, fan, taken)
+  if fan ~= '' and taken > 0 then redis.call('HSET', K.fanout(p, user), fan, taken) end
+end
+
+local function bounce_later(p, user, stanza)
+  redis.call('XADD', K.outbox(p), '*', 'do', 'bounce', 'user', user, 'stanza', stanza)
+end
+
+-- `first` and then `second`, as the list `into`, which is one of them or does not exist: the shorter one is moved.
+local function join(first, second, into)
+  local heads, tails = redis.call('LLEN', first), redis.call('LLEN', second)
+  if heads > 0 and tails > 0 then
+    if heads < tails then
+      for _ = 1, heads do redis.call('LMOVE', first, second, 'RIGHT', 'LEFT') end
+    else
+      for _ = 1, tails do redis.call('LMOVE', second, first, 'LEFT', 'RIGHT') end
+    end
+  end
+  for _, list in ipairs({ first, second }) do
+    if list ~= into and redis.call('EXISTS', list) == 1 then redis.call('RENAME', list, into) end
+  end
+  return heads + tails
 end

@@ -1,47 +1,60 @@
 -- The cursor's queue: append, acknowledge, refill from the backlog.
 -- Keys: q:{sid} list, back:{sid} list, pres:{sid} hash, off:{user} list, s:{sid} hash, fates hash
 
+local ASIDE = 1000   -- JIDs whose newest presence is kept for a session that does not consume
+
 -- Append one entry. Answers its position (0: it waits in the backlog), or nil and why not: 'full' or 'dropped'.
 -- Positions are given once and never change. Messages queue up behind a backlog; an IQ waits only for room, since the
--- backlog may itself wait for the client's presence, which clients send after their first IQs were answered.
-local function put(p, s, kind, flags, stamp, fan, body, limits)
-  local key = K.session(p, s.sid)
-  local position = 0
-  if (kind == 'm' and s.back > 0) or s.tail - s.acked >= limits.queue then
+-- backlog may itself wait for the client's presence, which clients send after their first IQs were answered. So does,
+-- with `ahead`, the server's own answer to a message.
+local function put(p, s, kind, flags, stamp, fan, body, limits, ahead)
+  local position, mark, list = 0, 'back', nil
+  if (kind == 'm' and s.back > 0 and not ahead) or s.tail - s.acked >= limits.queue then
     if kind == 'q' then return nil, 'full' end
     if kind == 'm' and not has(flags, 's') then return nil, 'dropped' end
     if s.back + redis.call('LLEN', K.offline(p, s.user)) >= limits.quota then return nil, 'full' end
-    redis.call('RPUSH', K.backlog(p, s.sid), encode(kind, flags, stamp, fan, body))
-    s.back = redis.call('HINCRBY', key, 'back', 1)
+    s.back, list = s.back + 1, K.backlog(p, s.sid)
   else
     s.tail = s.tail + 1
-    position = s.tail
-    redis.call('RPUSH', K.queue(p, s.sid), encode(kind, flags, stamp, fan, body))
-    redis.call('HSET', key, 'tail', position)
+    position, mark, list = s.tail, 'tail', K.queue(p, s.sid)
   end
+  redis.call('RPUSH', list, encode(kind, flags, stamp, fan, body))
+  local key = K.session(p, s.sid)
   if has(flags, 'w') then
-    s.important = redis.call('HINCRBY', key, 'important', 1)
-    if s.state == ASLEEP or s.overdue then
-      raise_event(p, s, s.overdue and 'ack-delayed' or 'queued', has(flags, 'u') and 'call' or 'message')
+    s.important = s.important + 1
+    redis.call('HSET', key, mark, s[mark], 'important', s.important)
+    if has(flags, 'u') then
+      s.urgent = s.important
+      redis.call('HSET', key, 'urgent', s.urgent)
     end
+    wake(p, s, s.state == ASLEEP and 'queued' or 'ack-delayed')
+  else
+    redis.call('HSET', key, mark, s[mark])
   end
   return position
 end
 
 -- Presence for a session that does not consume waits beside its queue, the newest per full JID.
 local function put_presence(p, s, stamp, from, body, limits)
-  if s.state == LIVE and s.back == 0 and s.tail - s.acked < limits.queue then
+  if is_consuming(s) and s.back == 0 and not s.aside and s.tail - s.acked < limits.queue then
     return put(p, s, 'p', '', stamp, '', body, limits)
   end
   local key = K.presence(p, s.sid)
-  if redis.call('HLEN', key) < 1000 or redis.call('HEXISTS', key, from) == 1 then redis.call('HSET', key, from, body) end
+  if redis.call('HLEN', key) < ASIDE or redis.call('HEXISTS', key, from) == 1 then
+    redis.call('HSET', key, from, body)
+    if not s.aside then
+      s.aside = true
+      redis.call('HSET', K.session(p, s.sid), 'aside', '1')
+    end
+  end
   return 0
 end
 
 local function acknowledge(p, s, upto)
   local messages, woken, left = 0, 0, upto - s.acked
+  local list = K.queue(p, s.sid)
   while left > 0 do
-    local entries = redis.call('LPOP', K.queue(p, s.sid), math.min(left, PIECE))
+    local entries = redis.call('LPOP', list, math.min(left, PIECE))
     if not entries then break end
     for _, entry in ipairs(entries) do
       local kind, flags, _, fan = decode(entry)
@@ -50,49 +63,69 @@ local function acknowledge(p, s, upto)
     end
     left = left - #entries
   end
-  s.acked = upto
-  redis.call('HSET', K.session(p, s.sid), 'acked', upto)
-  if woken > 0 then s.important_acked = redis.call('HINCRBY', K.session(p, s.sid), 'important_acked', woken) end
+  s.acked, s.important_acked = upto, s.important_acked + woken
+  redis.call('HSET', K.session(p, s.sid), 'acked', upto, 'important_acked', s.important_acked)
   fate(p, 'acked', messages)
 end
 
--- Move entries from the backlog into the queue as far as there is room. Only for an available session.
+-- Move entries from the backlog into the queue as far as there is room. What a former session left waits for the client's
+-- presence. Goes beyond a piece only until one entry is queued, since its ack is what brings the next piece.
 local function fill(p, s, limits)
-  if s.back == 0 or s.priority == '' or tonumber(s.priority) < 0 then return end
+  if s.back == 0 or s.inherited > 0 and not is_available(s) then return end
   local moved, bytes, before = 0, 0, s.tail
-  while s.back > 0 and s.tail - s.acked < limits.queue and moved < PIECE and bytes < PIECE_BYTES do
+  while s.back > 0 and s.tail - s.acked < limits.queue
+      and (s.tail == before or moved < PIECE and bytes < PIECE_BYTES) do
     local entry = redis.call('LPOP', K.backlog(p, s.sid))
-    if not entry then s.back = 0 break end
-    local kind, flags, _, fan, at = decode(entry)
-    s.back, moved, bytes = s.back - 1, moved + 1, bytes + #entry
-    if kind == 'm' or kind == 'r' then
+    if not entry then s.back, s.inherited = 0, 0 break end
+    local kind, flags, _, _, at = decode(entry)
+    if kind == 'm' or s.inherited == 0 then
       redis.call('RPUSH', K.queue(p, s.sid), entry)
       s.tail = s.tail + 1
-    elseif kind == 'q' then   -- asked of a session of this resource that is no more
-      bounce_later(p, s.user, string.sub(entry, at))
+    else   -- asked of, or answered to, a session of this resource that is no more
+      if kind == 'q' then bounce_later(p, s.user, string.sub(entry, at)) end
+      if has(flags, 'w') then s.important_acked = s.important_acked + 1 end
     end
+    s.back, s.inherited, moved, bytes = s.back - 1, math.max(0, s.inherited - 1), moved + 1, bytes + #entry
   end
-  redis.call('HSET', K.session(p, s.sid), 'tail', s.tail, 'back', s.back)
-  return s.tail > before
+  redis.call('HSET', K.session(p, s.sid), 'tail', s.tail, 'back', s.back, 'inherited', s.inherited,
+    'important_acked', s.important_acked)
+end
+
+-- The cursor moves again: what waits moves up, presence last.
+local function catch_up(p, s, limits)
+  fill(p, s, limits)
+  if not s.aside or not is_consuming(s) or s.back > 0 then return end
+  local key, bytes, stamp = K.presence(p, s.sid), 0, now()
+  for _, from in ipairs(redis.call('HKEYS', key)) do
+    if s.tail - s.acked >= limits.queue or bytes >= PIECE_BYTES then return end
+    local body = redis.call('HGET', key, from)
+    bytes = bytes + #body
+    put(p, s, 'p', '', stamp, '', body, limits)
+    redis.call('HDEL', key, from)
+  end
+  s.aside = false
+  redis.call('HSET', K.session(p, s.sid), 'aside', '0')
 end
 
 local function limits_of(args, i) return { queue = tonumber(args[i]), quota = tonumber(args[i + 1]) } end
 
 -- append: an entry for one session, together with the inbound count it answers
--- KEYS[1] prefix   ARGV sid, epoch, kind, flags, inbound count ('' = answers nothing), queue limit, quota, stanza
--- answers {'ok', position, tail} | {'duplicate'} | {'full'} | {'stale'}
+-- KEYS[1] prefix   ARGV sid, epoch, kind, flags, inbound count ('' = answers nothing), queue limit, quota, stanza, serial
+-- answers {'ok', position, tail} | {'duplicate', 0, tail} | {'full'} | {'dropped'} | {'stale'}
 register('append', function(keys, args)
-  local p, limits = keys[1], limits_of(args, 6)
+  local p, kind = keys[1], args[3]
   local s = own(p, args[1], args[2])
   if not s then return { 'stale' } end
   local key = K.session(p, s.sid)
-  if args[5] ~= '' then
-    if tonumber(args[5]) <= tonumber(redis.call('HGET', key, 'h')) then return { 'duplicate' } end
-    redis.call('HSET', key, 'h', args[5])
+  local v = redis.call('HMGET', key, 'serial', 'h')
+  if tonumber(args[9]) <= tonumber(v[1]) then return { 'duplicate', 0, s.tail } end
+  if args[5] ~= '' and tonumber(args[5]) <= tonumber(v[2]) then return { 'duplicate', 0, s.tail } end
+  local position, why = put(p, s, kind, args[4], now(), '', args[8], limits_of(args, 6), true)
+  if position then
+    redis.call('HSET', key, 'serial', args[9], 'h', args[5] ~= '' and args[5] or v[2])
+    if kind == 'm' then fate(p, 'accepted', 1) end
   end
-  local position, why = put(p, s, args[3], args[4], now(), '', args[8], limits)
-  if not position then return { why } end
-  return { 'ok', position, s.tail }
+  return position and { 'ok', position, s.tail } or { why }
 end)
 
 -- read: entries from a position on, at most n entries and about so many bytes
@@ -136,23 +169,27 @@ register('ack', function(keys, args)
   if h > s.tail then return { 'too-high', s.tail } end
   if h > s.acked then
     acknowledge(p, s, h)
-    fill(p, s, limits_of(args, 4))
     if s.overdue or s.pending > 0 then cancel_events(p, s) end
+    catch_up(p, s, limits_of(args, 4))
+    wake(p, s, 'queued')   -- an ack that came late, for a part of what a session asleep holds
   end
   return { 'ok', s.tail }
 end)
 
 -- overdue: the client does not answer <r/> ('1'), or does again ('0')
--- KEYS[1] prefix   ARGV sid, epoch, '1' or '0'   answers 'ok' | 'stale'
+-- KEYS[1] prefix   ARGV sid, epoch, '1' or '0', queue limit, quota   answers {'ok', tail} | 'stale'
 register('overdue', function(keys, args)
   local p = keys[1]
   local s = own(p, args[1], args[2])
   if not s then return 'stale' end
   if args[3] == '1' then
+    s.overdue = true
     redis.call('HSET', K.session(p, s.sid), 'overdue', '1')
-    if has_uncovered(s) then raise_event(p, s, 'ack-delayed', 'message') end
+    wake(p, s, 'ack-delayed')
   elseif s.overdue then
     cancel_events(p, s)
+    catch_up(p, s, limits_of(args, 4))
+    wake(p, s, 'queued')
   end
-  return 'ok'
+  return { 'ok', s.tail }
 end)

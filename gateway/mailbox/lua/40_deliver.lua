@@ -1,17 +1,13 @@
 -- deliver: one stanza into one mailbox, by the rules of RFC 6121 section 8, whatever state its sessions are in
--- Keys: acct:{user}, res:{user}, s:{sid}, q:{sid}, back:{sid}, pres:{sid}, off:{user}, fan:{user}, o:{origin}:{user}, ev, fates
+-- Keys: acct:{user}, res:{user}, s:{sid}, q:{sid}, back:{sid}, pres:{sid}, off:{user}, fan:{user}, fan,
+--       o:{origin}:{user} or j:{process}, ev, fates
 
 -- Store offline (XEP-0160), within the quota. Answers 'offline' | 'full' | 'dropped'.
 local function store(p, user, flags, stamp, body, limits)
-  if not has(flags, 's') then
-    fate(p, 'accepted', 1)
-    fate(p, 'dropped', 1)
-    return 'dropped'
-  end
+  if not has(flags, 's') then return 'dropped' end
   local key = K.offline(p, user)
   if redis.call('LLEN', key) >= limits.quota then return 'full' end
   redis.call('RPUSH', key, encode('m', flags, stamp, '', body))
-  fate(p, 'accepted', 1)
   if has(flags, 'w') then
     redis.call('HINCRBY', K.account(p, user), 'offline_important', 1)
     raise_offline_event(p, user, 'offline', has(flags, 'u') and 'call' or 'message')
@@ -29,56 +25,63 @@ local function targets_of(p, user, resource, kind, type)
     if kind == 'q' or type == 'groupchat' then return {}, 'bounce' end
     if kind ~= 'm' or type == 'headline' or type == 'error' then return {}, 'dropped' end
   end
-  if kind == 'p' then return available(p, user, ''), 'dropped' end
+  if kind == 'p' then return available(p, user, '', true), 'dropped' end
   if kind ~= 'm' then return {}, kind == 'q' and 'bounce' or 'dropped' end
   if type == 'groupchat' then return {}, 'bounce' end
   if type == 'error' then return {}, 'dropped' end
   return available(p, user, ''), type == 'headline' and 'dropped' or 'store'
 end
 
--- KEYS[1] prefix
--- ARGV user, resource, sender's full JID, origin session, its inbound count, ms to remember it, kind, type, flags,
---      queue limit, quota, stanza
--- answers {status, sid, node, position, …}: 'ok' 'offline' 'dropped' 'duplicate' 'no-account' 'bounce' 'full'
-register('deliver', function(keys, args)
-  local p, user, kind, flags, body, limits = keys[1], args[1], args[7], args[9], args[12], limits_of(args, 10)
-  if redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account' } end
-  local origin = args[4] ~= '' and K.origin(p, args[4], user)
-  if origin then
-    local taken = redis.call('GET', origin)
-    if taken and tonumber(taken) >= tonumber(args[5]) then return { 'duplicate' } end
-  end
-
-  local stamp = now()
-  local targets, otherwise = targets_of(p, user, args[2], kind, args[8])
-  local answer, taken, why = { 'ok' }, 0, otherwise
-  local fan = ''
-  if kind == 'm' and #targets > 1 then fan = tostring(redis.call('HINCRBY', K.account(p, user), 'fan_ids', 1)) end
+-- An entry in each chosen session. Answers {sid, node, position, …}, or an empty table and why none took it.
+local function put_each(p, targets, kind, flags, stamp, from, body, limits)
+  local answer, taken, why = {}, 0, nil
+  local fan = kind == 'm' and fan_of(p, #targets) or ''
   for _, s in ipairs(targets) do
     local position, refusal
-    if kind == 'p' then position = put_presence(p, s, stamp, args[3], body, limits)
+    if kind == 'p' then position = put_presence(p, s, stamp, from, body, limits)
     else position, refusal = put(p, s, kind, flags, stamp, fan, body, limits) end
     if position then
+      answer[3 * taken + 1], answer[3 * taken + 2], answer[3 * taken + 3] = s.sid, s.node, position
       taken = taken + 1
-      local n = #answer
-      answer[n + 1], answer[n + 2], answer[n + 3] = s.sid, s.node, position
     else
       why = refusal
     end
   end
-  if taken > 0 then
-    if kind == 'm' then
-      fate(p, 'accepted', 1)
-      if fan ~= '' then redis.call('HSET', K.fanout(p, user), fan, taken) end
-    end
-  else
-    if why == 'store' then why = store(p, user, flags, stamp, body, limits)
-    elseif why == 'dropped' and kind == 'm' then
-      fate(p, 'accepted', 1)
-      fate(p, 'dropped', 1)
-    end
-    answer = { why }
+  if taken > 0 then note_copies(p, targets[1].user, fan, taken) end
+  return answer, why
+end
+
+-- KEYS[1] prefix
+-- ARGV user, resource, sender's full JID, origin session ('@…': the process, for what has no origin), its inbound count,
+--      ms to remember it, kind, type, flags, queue limit, quota, stanza
+-- answers {status, sid, node, position, …}: 'ok' 'offline' 'dropped' 'duplicate' 'no-account' 'bounce' 'full'
+register('deliver', function(keys, args)
+  local p, user, kind, flags, body, limits = keys[1], args[1], args[7], args[9], args[12], limits_of(args, 10)
+  local targets, status = targets_of(p, user, args[2], kind, args[8])
+  if #targets == 0 and redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account' } end
+
+  local origin = string.sub(args[4], 1, 1) == '@' and K.taken(p, args[4]) or K.origin(p, args[4], user)
+  local before = redis.call('SET', origin, args[5], 'PX', args[6], 'GET')
+  local function restore()
+    if before then redis.call('SET', origin, before, 'PX', args[6]) else redis.call('DEL', origin) end
   end
-  if origin and why ~= 'full' and answer[1] ~= 'bounce' then redis.call('SET', origin, args[5], 'PX', args[6]) end
+  if before and tonumber(before) >= tonumber(args[5]) then
+    restore()
+    return { 'duplicate' }
+  end
+
+  local stamp, answer = now(), {}
+  if #targets > 0 then
+    answer, status = put_each(p, targets, kind, flags, stamp, args[3], body, limits)
+    if #answer > 0 then status = 'ok' end
+  elseif status == 'store' then
+    status = store(p, user, flags, stamp, body, limits)
+  end
+  if status == 'full' or status == 'bounce' then restore()   -- refused, not taken: sent again it is judged anew
+  elseif kind == 'm' then
+    fate(p, 'accepted', 1)
+    if status == 'dropped' then fate(p, 'dropped', 1) end
+  end
+  table.insert(answer, 1, status)
   return answer
 end)

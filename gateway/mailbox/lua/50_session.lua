@@ -1,14 +1,24 @@
--- A session's life: bind, presence, hibernate, resume. Its end is in 60_end.lua.
--- Keys: acct:{user}, res:{user}, s:{sid}, q:{sid}, back:{sid}, pres:{sid}, off:{user}, push:{user}, due, calls, node:{node}, old:{user}
+-- A session's life: bind, hibernate, resume. Its end is in 60_end.lua, its presence in 65_presence.lua.
+-- Keys: acct:{user}, res:{user}, s:{sid}, q:{sid}, back:{sid}, pres:{sid}, push:{user}, due, calls, node:{node}, old:{user}
 
 -- Tell the account's other available sessions; answers are appended to `placed` as sid, node, position.
 local function broadcast(p, s, body, stamp, limits, placed)
   local jid = redis.call('HGET', K.session(p, s.sid), 'jid')
-  for _, other in ipairs(available(p, s.user, s.sid)) do
+  for _, other in ipairs(available(p, s.user, s.sid, true)) do
     local position = put_presence(p, other, stamp, jid, body, limits)
     local n = #placed
-    placed[n + 1], placed[n + 2], placed[n + 3] = other.sid, other.node, position or 0
+    placed[n + 1], placed[n + 2], placed[n + 3] = other.sid, other.node, position
   end
+end
+
+local UNAVAILABLE = "<presence from='%s' to='%s' type='unavailable'/>"
+
+-- The session's end, towards those who know that it is available.
+local function broadcast_unavailable(p, s, limits, placed)
+  if s.priority == '' then return end
+  local v = redis.call('HMGET', K.session(p, s.sid), 'jid', 'ujid')
+  -- gsub would take % in a JID for a pattern; format does not
+  broadcast(p, s, string.format(UNAVAILABLE, v[1], v[2]), now(), limits, placed)
 end
 
 -- A device that binds its resource anew keeps its registrations, though the client may not enable them again.
@@ -28,10 +38,9 @@ end
 
 -- The new session of a resource inherits what the old one did not acknowledge; it comes again after its first presence.
 local function inherit(p, old, sid)
-  local back = redis.call('LLEN', K.queue(p, old.sid))
-  if back > 0 then redis.call('RENAME', K.queue(p, old.sid), K.backlog(p, sid)) end
-  while redis.call('LMOVE', K.backlog(p, old.sid), K.backlog(p, sid), 'LEFT', 'RIGHT') do back = back + 1 end
-  return back, old.important - old.important_acked, math.max(0, old.covered - old.important_acked)
+  local back = join(K.queue(p, old.sid), K.backlog(p, old.sid), K.backlog(p, sid))
+  local base = old.important_acked
+  return back, old.important - base, math.max(0, old.covered - base), math.max(0, old.urgent - base)
 end
 
 -- The session's id can never resume again; its last count is kept for a late <resume/> (XEP-0198 section 5, <failed h='…'/>).
@@ -57,21 +66,25 @@ end
 
 -- bind: claim a full JID; a session of the same resource is replaced and what it held moves on
 -- KEYS[1] prefix
--- ARGV user, resource, new sid, node, owner, full JID escaped, bare JID escaped, most sessions, old h kept
--- answers {'ok', bound at, replaced sid, its node} | {'no-account'} | {'too-many'}
+-- ARGV user, resource, new sid, node, owner, full JID escaped, bare JID escaped, most sessions, old h kept, queue limit,
+--      quota
+-- answers {'ok', bound at, replaced sid, its node, sid, node, position, …} | {'no-account'} | {'too-many'}
 register('bind', function(keys, args)
   local p, user, resource, sid, node = keys[1], args[1], args[2], args[3], args[4]
   local key = K.session(p, sid)
-  local known = redis.call('HMGET', key, 'bound_at', 'owner')
-  if known[1] then return { 'ok', tonumber(known[1]), '', '' } end   -- the same request, sent again after a lost connection
+  local known = redis.call('HMGET', key, 'bound_at', 'replaced', 'replaced_node')
+  if known[1] then   -- the same request, sent again after a lost connection
+    return { 'ok', tonumber(known[1]), known[2], known[3] }
+  end
   if redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account' } end
 
   local old_sid = redis.call('HGET', K.resources(p, user), resource)
   local old = old_sid and load(p, old_sid)
   if not old and redis.call('HLEN', K.resources(p, user)) >= tonumber(args[8]) then return { 'too-many' } end
-  local back, important, covered = 0, 0, 0
+  local back, important, covered, urgent, placed = 0, 0, 0, 0, {}
   if old then
-    back, important, covered = inherit(p, old, sid)
+    broadcast_unavailable(p, old, limits_of(args, 10), placed)
+    back, important, covered, urgent = inherit(p, old, sid)
     retire(p, old, tonumber(args[9]))
     redis.call('DEL', K.session(p, old.sid))
   end
@@ -79,66 +92,36 @@ register('bind', function(keys, args)
   redis.call('HSET', K.resources(p, user), resource, sid)
   redis.call('SADD', K.owned(p, node), sid)
   redis.call('HSET', key, 'user', user, 'resource', resource, 'jid', args[6], 'ujid', args[7], 'node', node, 'owner', args[5],
-    'epoch', 1, 'state', LIVE, 'smacks', '0', 'max', 0, 'h', 0, 'tail', 0, 'acked', 0, 'back', back, 'priority', '',
-    'presence', '', 'important', important, 'important_acked', 0, 'covered', covered, 'overdue', '0',
+    'epoch', 1, 'state', LIVE, 'smacks', '0', 'max', 0, 'max_with_push', 0, 'base', 0, 'bound_at', at, 'deadline', 0,
+    'h', 0, 'serial', 0, 'tail', 0, 'acked', 0, 'back', back, 'inherited', back, 'aside', '0',
+    'priority', '', 'presence', '', 'former_priority', '',
+    'important', important, 'important_acked', 0, 'covered', covered, 'urgent', urgent, 'overdue', '0',
     'reg', redis.call('HLEN', K.registrations(p, user)) > 0 and relink(p, user, resource, sid) or '0', 'pending', 0,
-    'gen', 0, 'pushed_at', 0, 'last_event', '', 'bound_at', at, 'deadline', 0, 'base', 0, 'max_with_push', 0)
-  return { 'ok', at, old and old.sid or '', old and old.node or '' }
+    'gen', 0, 'pushed_at', 0, 'last_event', '',
+    'replaced', old and old.sid or '', 'replaced_node', old and old.node or '', 'former_node', '')
+  local answer = { 'ok', at, old and old.sid or '', old and old.node or '' }
+  for _, value in ipairs(placed) do answer[#answer + 1] = value end
+  return answer
 end)
 
 -- enable: XEP-0198; counts start here in both directions
 -- KEYS[1] prefix
 -- ARGV sid, epoch, resumable ('1' or '0'), max ms, most ms for a device with push ('0' = the client asked for `max` itself),
---      base: the position after which the client counts; what is before it the socket took
+--      base: the position after which the client counts; what is before it the socket took; queue limit, quota
 -- answers {'ok', max ms} | {'stale'}
 register('enable', function(keys, args)
-  local p, base = keys[1], tonumber(args[6])
+  local p = keys[1]
   local s = own(p, args[1], args[2])
   if not s then return { 'stale' } end
+  local base = math.min(tonumber(args[6]), s.tail)
   local max, with_push = tonumber(args[4]), tonumber(args[5])
   if s.reg and with_push > max then max = with_push end
   redis.call('HSET', K.session(p, s.sid), 'smacks', args[3], 'max', max, 'max_with_push', with_push, 'base', base)
-  if base > s.acked then acknowledge(p, s, base) end
+  if base > s.acked then
+    acknowledge(p, s, base)
+    catch_up(p, s, limits_of(args, 7))
+  end
   return { 'ok', max }
-end)
-
--- presence: kept, told to the account's other resources; the first non-negative one lets the offline store flow in
--- KEYS[1] prefix   ARGV sid, epoch, priority ('' = unavailable), queue limit, quota, stanza
--- answers {'ok', former priority, tail, sid, node, position, …} | {'stale'}
-register('presence', function(keys, args)
-  local p, limits, stamp = keys[1], limits_of(args, 4), now()
-  local s = own(p, args[1], args[2])
-  if not s then return { 'stale' } end
-  local former, key, placed = s.priority, K.session(p, s.sid), {}
-  redis.call('HSET', key, 'priority', args[3], 'presence', args[6])
-  s.priority = args[3]
-  if args[3] ~= '' or former ~= '' then broadcast(p, s, args[6], stamp, limits, placed) end
-  if args[3] ~= '' and former == '' then
-    for _, other in ipairs(available(p, s.user, s.sid)) do
-      local v = redis.call('HMGET', K.session(p, other.sid), 'jid', 'presence')
-      put_presence(p, s, stamp, v[1], v[2], limits)
-    end
-  end
-  if args[3] ~= '' and tonumber(args[3]) >= 0 and (former == '' or tonumber(former) < 0) then
-    local waiting = redis.call('LLEN', K.offline(p, s.user))
-    if waiting > 0 then
-      local account = K.account(p, s.user)
-      local wakes = tonumber(redis.call('HGET', account, 'offline_important') or 0)
-      if s.back == 0 then
-        redis.call('RENAME', K.offline(p, s.user), K.backlog(p, s.sid))
-      else
-        while redis.call('LMOVE', K.offline(p, s.user), K.backlog(p, s.sid), 'LEFT', 'RIGHT') do end
-      end
-      s.back = redis.call('HINCRBY', key, 'back', waiting)
-      redis.call('HINCRBY', key, 'important', wakes)
-      redis.call('HSET', account, 'offline_important', 0, 'offline_pending', 0)
-      redis.call('HINCRBY', account, 'offline_gen', 1)
-    end
-    fill(p, s, limits)
-  end
-  local answer = { 'ok', former, s.tail }
-  for _, value in ipairs(placed) do answer[#answer + 1] = value end
-  return answer
 end)
 
 -- The socket is gone, the session is kept until its deadline.
@@ -150,7 +133,7 @@ local function put_to_sleep(p, s, lead)
   redis.call('ZADD', K.due(p), at + max, s.sid)
   s.state, s.node = ASLEEP, ''
   if s.reg then redis.call('ZADD', K.lastcalls(p), at + max - math.min(lead, max / 2), s.sid) end
-  if has_uncovered(s) then raise_event(p, s, 'hibernation', 'message') end
+  wake(p, s, 'hibernation')
   return at + max
 end
 
@@ -187,13 +170,13 @@ register('resume', function(keys, args)
     return h and { 'gone', tonumber(h) } or { 'unknown' }
   end
   local key = K.session(p, sid)
-  local v = redis.call('HMGET', key, 'smacks', 'h', 'owner', 'resource', 'bound_at', 'max', 'base')
+  local v = redis.call('HMGET', key, 'smacks', 'h', 'owner', 'resource', 'bound_at', 'max', 'base', 'former_node')
   local function answer(former)
     return { 'ok', tonumber(s.epoch), tonumber(v[2]), s.acked, s.tail, former, v[4], s.priority, tonumber(v[5]), tonumber(v[6]),
       tonumber(v[7]) }
   end
   if v[1] ~= '1' then return { 'unknown' } end
-  if v[3] == args[6] then return answer('') end   -- the same request, sent again after a lost connection
+  if v[3] == args[6] then return answer(v[8]) end   -- the same request, sent again after a lost connection
   if s.epoch ~= args[3] then return { 'lost' } end
   local base = tonumber(v[7])
   local h = s.acked + (tonumber(args[4]) + base - s.acked) % 4294967296
@@ -206,14 +189,13 @@ register('resume', function(keys, args)
   redis.call('ZREM', K.lastcalls(p), sid)
   s.epoch, s.state, s.node = tostring(tonumber(s.epoch) + 1), LIVE, args[5]
   v[5] = now()
-  redis.call('HSET', key, 'epoch', s.epoch, 'state', LIVE, 'node', s.node, 'owner', args[6], 'deadline', 0, 'bound_at', v[5])
+  redis.call('HSET', key, 'epoch', s.epoch, 'state', LIVE, 'node', s.node, 'owner', args[6], 'deadline', 0, 'bound_at', v[5],
+    'serial', 0, 'former_node', former)
   if h > s.acked then acknowledge(p, s, h) end
   -- what was pushed for but not acknowledged counts as new again: should the link break once more, the phone is woken again
-  redis.call('HSET', key, 'covered', s.important_acked)
+  s.covered = s.important_acked
+  redis.call('HSET', key, 'covered', s.covered)
   cancel_events(p, s)
-  fill(p, s, limits)
-  local aside = redis.call('HGETALL', K.presence(p, sid))
-  redis.call('DEL', K.presence(p, sid))
-  for i = 2, #aside, 2 do put(p, s, 'p', '', v[5], '', aside[i], limits) end
+  catch_up(p, s, limits)
   return answer(former)
 end)

@@ -1,30 +1,15 @@
 -- A session's end: the resource is free at once, the remainder gets its fate piece by piece (architecture, section 5).
--- Keys: those of 50_session.lua, ends set, out stream, fates hash
+-- Keys: those of 50_session.lua, ends set, off:{user} list, out stream, fates hash
 
-local UNAVAILABLE = "<presence from='%s' to='%s' type='unavailable'/>"
-
--- `store` keeps messages for the account's next device, `deliver` hands them to its other sessions, `bounce` returns them.
-local function plan(others, resend)
-  if #others == 0 then return resend == 'false' and 'bounce' or 'store' end
-  return resend == 'true' and 'deliver' or 'bounce'
-end
-
-local function begin_end(p, s, max_old, limits, placed)
-  local key = K.session(p, s.sid)
-  if s.priority ~= '' then
-    local v = redis.call('HMGET', key, 'jid', 'ujid')
-    -- gsub would take % in a JID for a pattern; format does not
-    broadcast(p, s, string.format(UNAVAILABLE, v[1], v[2]), now(), limits, placed)
-  end
-  retire(p, s, max_old)
-  redis.call('SADD', K.endings(p), s.sid)
-  redis.call('HSET', key, 'state', ENDING, 'node', '', 'owner', '', 'unnotified', has_uncovered(s) and '1' or '0')
-  s.state, s.node = ENDING, ''
+-- Decided once, when the session ends: `store` keeps messages for the account's next device, `deliver` hands them to its
+-- other sessions, `bounce` returns them to their senders. (`drop`: the account was removed.)
+local function plan(p, s, resend, limits)
+  if #available(p, s.user, s.sid) > 0 then return resend == 'true' and 'deliver' or 'bounce' end
+  return (resend == 'false' or limits.quota == 0) and 'bounce' or 'store'
 end
 
 local function hand_over(p, s, others, flags, stamp, body, limits, placed)
-  local taken, fan = 0, ''
-  if #others > 1 then fan = tostring(redis.call('HINCRBY', K.account(p, s.user), 'fan_ids', 1)) end
+  local taken, fan = 0, fan_of(p, #others)
   for _, other in ipairs(others) do
     local position = put(p, other, 'm', flags, stamp, fan, body, limits)
     if position then
@@ -33,8 +18,14 @@ local function hand_over(p, s, others, flags, stamp, body, limits, placed)
       placed[n + 1], placed[n + 2], placed[n + 3] = other.sid, other.node, position
     end
   end
-  if taken > 0 and fan ~= '' then redis.call('HSET', K.fanout(p, s.user), fan, taken) end
+  note_copies(p, s.user, fan, taken)
   return taken > 0
+end
+
+-- Back into the offline store: accepted once already, so the quota does not turn it away.
+local function put_back(p, user, flags, stamp, body, push)
+  redis.call(push, K.offline(p, user), encode('m', flags, stamp, '', body))
+  if has(flags, 'w') then redis.call('HINCRBY', K.account(p, user), 'offline_important', 1) end
 end
 
 local function settle(p, s, entry, how, others, limits, placed)
@@ -42,12 +33,14 @@ local function settle(p, s, entry, how, others, limits, placed)
   local body = string.sub(entry, at)
   if kind == 'q' then return bounce_later(p, s.user, body) end
   if kind ~= 'm' or not copy_ended(p, s.user, fan) then return end
-  if how == 'store' and has(flags, 's') then
-    redis.call('LPUSH', K.offline(p, s.user), encode('m', flags, stamp, '', body))
-    if has(flags, 'w') then redis.call('HINCRBY', K.account(p, s.user), 'offline_important', 1) end
+  local stored = has(flags, 's')
+  if how == 'store' and stored then
+    put_back(p, s.user, flags, stamp, body, 'LPUSH')
   elseif how == 'deliver' and hand_over(p, s, others, flags, stamp, body, limits, placed) then
     return
-  elseif how ~= 'store' and has(flags, 'b') and has(flags, 's') then
+  elseif how == 'deliver' and stored and #others == 0 and limits.quota > 0 then   -- they are gone meanwhile
+    put_back(p, s.user, flags, stamp, body, 'RPUSH')
+  elseif (how == 'bounce' or how == 'deliver') and stored and has(flags, 'b') then
     bounce_later(p, s.user, body)
     fate(p, 'bounced', 1)
   else
@@ -55,34 +48,62 @@ local function settle(p, s, entry, how, others, limits, placed)
   end
 end
 
--- One piece of the remainder. From the newest backwards, so that every LPUSH puts an older entry before a newer one and the
--- order is right however many pieces it takes; forwards where entries are appended elsewhere.
-local function end_piece(p, s, resend, limits, placed)
-  local others = available(p, s.user, s.sid)
-  local how = plan(others, resend)
-  local lists, pop = { K.backlog(p, s.sid), K.queue(p, s.sid) }, 'RPOP'
-  if how == 'deliver' then lists, pop = { lists[2], lists[1] }, 'LPOP' end
+-- One piece of the remainder; true when it was the last. What is stored goes from the newest backwards, so that every LPUSH
+-- puts an older entry before a newer one and the order is right however many pieces it takes; the rest goes forwards.
+local function end_piece(p, s, limits, placed)
+  local key = K.session(p, s.sid)
+  local v = redis.call('HMGET', key, 'how', 'unnotified')
+  local how, others = v[1], v[1] == 'deliver' and available(p, s.user, s.sid) or {}
+  local lists, pop = { K.queue(p, s.sid), K.backlog(p, s.sid) }, 'LPOP'
+  if how == 'store' then lists, pop = { lists[2], lists[1] }, 'RPOP' end
   local moved, bytes = 0, 0
   for _, list in ipairs(lists) do
     while moved < PIECE and bytes < PIECE_BYTES do
       local entry = redis.call(pop, list)
       if not entry then break end
-      moved, bytes = moved + 1, bytes + #entry
+      moved, bytes = moved + math.max(1, #others), bytes + #entry * math.max(1, #others)
       settle(p, s, entry, how, others, limits, placed)
     end
   end
   if redis.call('EXISTS', lists[1], lists[2]) > 0 then return false end
-  local unnotified = redis.call('HGET', K.session(p, s.sid), 'unnotified') == '1'
-  redis.call('DEL', K.session(p, s.sid))
+  redis.call('DEL', key)
   redis.call('SREM', K.endings(p), s.sid)
-  if unnotified and how == 'store' then raise_offline_event(p, s.user, 'offline', 'message') end
+  if v[2] == '1' and how == 'store' then raise_offline_event(p, s.user, 'offline', 'message') end
   return true
 end
 
+local function endings_of(p, user)
+  local found = {}
+  for _, sid in ipairs(redis.call('SMEMBERS', K.endings(p))) do
+    local s = load(p, sid)
+    if s and s.user == user then found[#found + 1] = s end
+  end
+  return found
+end
+
+-- Before the offline store is touched, earlier remainders have to be in it, or the order of messages would be lost. Hardly
+-- ever is there one: it had more than a piece, and this came before the sweeper's next turn.
+local function settle_endings(p, user, limits)
+  for _, s in ipairs(endings_of(p, user)) do
+    if redis.call('HGET', K.session(p, s.sid), 'how') == 'store' then
+      repeat until end_piece(p, s, limits, {})
+    end
+  end
+end
+
+local function begin_end(p, s, how, max_old, limits, placed)
+  if how == 'store' then settle_endings(p, s.user, limits) end
+  retire(p, s, max_old)
+  redis.call('SADD', K.endings(p), s.sid)
+  redis.call('HSET', K.session(p, s.sid), 'state', ENDING, 'node', '', 'owner', '', 'how', how,
+    'unnotified', has_uncovered(s) and '1' or '0')
+  s.state, s.node = ENDING, ''
+  if how ~= 'drop' then broadcast_unavailable(p, s, limits, placed) end
+end
+
 local function ended(done, placed)
-  local answer = { done and 'done' or 'more' }
-  for _, value in ipairs(placed) do answer[#answer + 1] = value end
-  return answer
+  table.insert(placed, 1, done and 'done' or 'more')
+  return placed
 end
 
 -- close: the client ended its stream, or a session that cannot be resumed lost its socket
@@ -90,10 +111,10 @@ end
 -- answers {'done' | 'more', sid, node, position, …} | {'stale'}; after 'more' call `finish`
 register('close', function(keys, args)
   local p, limits, placed = keys[1], limits_of(args, 4), {}
-  local s = own(p, args[1], args[2])
-  if not s then return { 'stale' } end
-  begin_end(p, s, tonumber(args[6]), limits, placed)
-  return ended(end_piece(p, s, args[3], limits, placed), placed)
+  local s = load(p, args[1])
+  if not s or s.epoch ~= args[2] then return { 'stale' } end
+  if s.state ~= ENDING then begin_end(p, s, plan(p, s, args[3], limits), tonumber(args[6]), limits, placed) end
+  return ended(end_piece(p, s, limits, placed), placed)
 end)
 
 -- expire: only if the deadline has passed and nobody resumed
@@ -102,18 +123,15 @@ end)
 register('expire', function(keys, args)
   local p, limits, placed = keys[1], limits_of(args, 3), {}
   local s = load(p, args[1])
-  if not s then
+  if not s or s.state == LIVE then
     redis.call('ZREM', K.due(p), args[1])
     return { 'kept' }
   end
   if s.state == ASLEEP then
     if tonumber(redis.call('HGET', K.session(p, s.sid), 'deadline')) > now() then return { 'kept' } end
-    begin_end(p, s, tonumber(args[5]), limits, placed)
-  elseif s.state ~= ENDING then
-    redis.call('ZREM', K.due(p), s.sid)
-    return { 'kept' }
+    begin_end(p, s, plan(p, s, args[2], limits), tonumber(args[5]), limits, placed)
   end
-  return ended(end_piece(p, s, args[2], limits, placed), placed)
+  return ended(end_piece(p, s, limits, placed), placed)
 end)
 
 -- finish: the next piece of an end that was too large for one operation, or whose caller died
@@ -125,7 +143,7 @@ register('finish', function(keys, args)
     redis.call('SREM', K.endings(p), args[1])
     return { 'done' }
   end
-  return ended(end_piece(p, s, args[2], limits, placed), placed)
+  return ended(end_piece(p, s, limits, placed), placed)
 end)
 
 -- chores: what fell due in this bucket   KEYS[1] prefix   ARGV most of each
@@ -151,8 +169,7 @@ end)
 -- KEYS[1] prefix   ARGV sid   answers 'ok' | 'kept'
 register('last_call', function(keys, args)
   local p = keys[1]
-  redis.call('ZREM', K.lastcalls(p), args[1])
-  local s = load(p, args[1])
+  local s = redis.call('ZREM', K.lastcalls(p), args[1]) == 1 and load(p, args[1])
   if not s or s.state ~= ASLEEP or s.important <= s.important_acked then return 'kept' end
   raise_event(p, s, 'last-call', 'message')
   return 'ok'

@@ -1,5 +1,12 @@
 -- Push registrations, and the worker's side of push events.
--- Keys: push:{user} hash, s:{sid} (reg, pending, covered, pushed_at, last_event), acct:{user} (offline_*), ev stream, job:{event}, retry zset
+-- Keys: push:{user} hash, s:{sid} (reg, pending, covered, pushed_at, last_event), acct:{user} (offline_*), ev stream,
+--       job:{event}, retry zset
+
+-- A device has a session unless that has ended, though its remainder may not have its fate yet.
+local function has_session(p, sid)
+  local state = redis.call('HGET', K.session(p, sid), 'state')
+  return state and state ~= ENDING
+end
 
 -- A session is linked while one of the registrations names it.
 local function recount(p, user, sid)
@@ -7,7 +14,18 @@ local function recount(p, user, sid)
   for _, value in ipairs(redis.call('HVALS', K.registrations(p, user))) do
     if cjson.decode(value).sid == sid then linked = '1' end
   end
-  if redis.call('EXISTS', K.session(p, sid)) == 1 then redis.call('HSET', K.session(p, sid), 'reg', linked) end
+  if has_session(p, sid) then redis.call('HSET', K.session(p, sid), 'reg', linked) end
+end
+
+local function forget_oldest(p, user, except)
+  local key = K.registrations(p, user)
+  local all, oldest, at, sid = redis.call('HGETALL', key), nil, math.huge, nil
+  for i = 1, #all, 2 do
+    local other = cjson.decode(all[i + 1])
+    if all[i] ~= except and other.at < at then oldest, at, sid = all[i], other.at, other.sid end
+  end
+  redis.call('HDEL', key, oldest)
+  recount(p, user, sid)
 end
 
 -- register: one registration per (service JID, node); the oldest goes when there are too many
@@ -16,20 +34,17 @@ register('register', function(keys, args)
   local p, user, key = keys[1], args[1], K.registrations(keys[1], args[1])
   local s = own(p, args[4], args[5])
   if not s then return 'stale' end
-  local registration = cjson.decode(args[3])
+  local registration, before = cjson.decode(args[3]), redis.call('HGET', key, args[2])
+  local former = before and cjson.decode(before).sid
   registration.at = now()
   redis.call('HSET', key, args[2], cjson.encode(registration))
-  while redis.call('HLEN', key) > tonumber(args[6]) do
-    local all, oldest, at, sid = redis.call('HGETALL', key), nil, math.huge, nil
-    for i = 1, #all, 2 do
-      local other = cjson.decode(all[i + 1])
-      if all[i] ~= args[2] and other.at < at then oldest, at, sid = all[i], other.at, other.sid end
-    end
-    redis.call('HDEL', key, oldest)
-    recount(p, user, sid)
-  end
-  local v = redis.call('HMGET', K.session(p, s.sid), 'max', 'max_with_push')
-  redis.call('HSET', K.session(p, s.sid), 'reg', '1', 'max', math.max(tonumber(v[1]), tonumber(v[2])))
+  while redis.call('HLEN', key) > math.max(1, tonumber(args[6])) do forget_oldest(p, user, args[2]) end
+  if former and former ~= s.sid then recount(p, user, former) end
+  local mine = K.session(p, s.sid)
+  local v = redis.call('HMGET', mine, 'max', 'max_with_push')
+  redis.call('HSET', mine, 'reg', '1', 'max', math.max(tonumber(v[1]), tonumber(v[2])))
+  s.reg = true
+  wake(p, s, s.state == ASLEEP and 'hibernation' or 'ack-delayed')
   return 'ok'
 end)
 
@@ -48,12 +63,14 @@ register('unregister', function(keys, args)
 end)
 
 -- Registrations an event is for: those of its session, or (offline) those whose device has no session.
-local function concerned(p, user, sid, only, job)
-  local found, all = {}, redis.call('HGETALL', K.registrations(p, user))
+local function concerned(p, event, job)
+  local found, all = {}, redis.call('HGETALL', K.registrations(p, event.user))
   for i = 1, #all, 2 do
-    local owner = cjson.decode(all[i + 1]).sid
-    local meant = only == all[i] or only == '' and (sid ~= '' and owner == sid
-      or sid == '' and redis.call('EXISTS', K.session(p, owner)) == 0)
+    local sid = cjson.decode(all[i + 1]).sid
+    local meant
+    if event.only ~= '' then meant = event.only == all[i] and (event.sid == sid or not has_session(p, sid))
+    elseif event.sid ~= '' then meant = event.sid == sid
+    else meant = not has_session(p, sid) end
     if meant and redis.call('HEXISTS', job, all[i]) == 0 then
       found[#found + 1], found[#found + 2] = all[i], all[i + 1]
     end
@@ -71,36 +88,47 @@ local function newest(list)
   return ''
 end
 
--- Is the push still worth sending? Answers count and newest entry, or nil and why not; and ms to wait for the floor.
+-- Is a push for what waits offline worth sending? As still_true.
+local function offline_true(p, event, floor)
+  local v = redis.call('HMGET', K.account(p, event.user), 'offline_gen', 'offline_important', 'offline_covered',
+    'offline_pushed_at', 'offline_event')
+  local waiting, again = tonumber(v[2] or 0), event.only ~= '' or v[5] == event.id
+  if event.sid == '' and (v[1] or '0') ~= event.gen then return nil, 'back' end
+  if waiting == 0 or not again and waiting <= tonumber(v[3] or 0) then return nil, 'nothing-waiting' end
+  local urgent = again or event.class == 'call'
+  return waiting, newest(K.offline(p, event.user)), urgent and 0 or tonumber(v[4] or 0) + floor - now()
+end
+
+-- Is the push still worth sending? Answers count, newest entry and ms to wait for the floor; or nil and why not.
+-- What another event covered since needs no push of its own, but the last call repeats what was pushed before.
 local function still_true(p, event, floor)
-  local at = now()
-  if event.sid == '' then
-    local v = redis.call('HMGET', K.account(p, event.user), 'offline_gen', 'offline_important', 'offline_pushed_at', 'offline_event')
-    local waiting = tonumber(v[2] or 0)
-    if (v[1] or '0') ~= event.gen then return nil, 'back' end
-    if waiting == 0 then return nil, 'nothing-waiting' end
-    local ready = tonumber(v[3] or 0) + floor
-    return waiting, newest(K.offline(p, event.user)), v[4] ~= event.id and event.class ~= 'call' and ready - at or 0
-  end
+  if event.sid == '' then return offline_true(p, event, floor) end
   local s = load(p, event.sid)
-  if not s or s.state == ENDING then return nil, 'session-gone' end
+  if not s or s.state == ENDING then
+    -- What a failed push was for may wait offline by now, and nothing else will come to wake this device.
+    if event.only ~= '' then return offline_true(p, event, floor) end
+    return nil, 'session-gone'
+  end
   if tostring(s.gen) ~= event.gen then return nil, 'back' end
-  if s.state == LIVE and not s.overdue then return nil, 'consuming' end
-  local waiting = s.important - s.important_acked
-  if waiting <= 0 then return nil, 'nothing-waiting' end
+  if is_consuming(s) then return nil, 'consuming' end
   local v = redis.call('HMGET', K.session(p, s.sid), 'pushed_at', 'last_event')
-  local urgent = event.class == 'call' or event.reason == 'last-call' or v[2] == event.id
-  local entry = newest(K.queue(p, s.sid))
-  return waiting, entry, urgent and 0 or tonumber(v[1]) + floor - at
+  local waiting, again = s.important - s.important_acked, event.only ~= '' or v[2] == event.id
+  local repeats = again or event.reason == 'last-call'
+  if waiting <= 0 or not repeats and not has_uncovered(s) then return nil, 'nothing-waiting' end
+  local urgent = repeats or event.class == 'call'
+  return waiting, newest(K.queue(p, s.sid)), urgent and 0 or tonumber(v[1]) + floor - now()
 end
 
 -- The event is claimed: what it covers needs no other event, what comes later does.
 local function mark_claimed(p, event)
+  local key, at = K.account(p, event.user), now()
   if event.sid == '' then
-    redis.call('HSET', K.account(p, event.user), 'offline_pending', 0, 'offline_pushed_at', now(), 'offline_event', event.id)
+    redis.call('HSET', key, 'offline_pending', 0, 'offline_covered', redis.call('HGET', key, 'offline_important'),
+      'offline_pushed_at', at, 'offline_event', event.id)
   else
-    local key = K.session(p, event.sid)
-    redis.call('HSET', key, 'pending', 0, 'covered', redis.call('HGET', key, 'important'), 'pushed_at', now(), 'last_event', event.id)
+    key = K.session(p, event.sid)
+    redis.call('HSET', key, 'pending', 0, 'covered', redis.call('HGET', key, 'important'), 'pushed_at', at,
+      'last_event', event.id)
   end
 end
 
@@ -111,18 +139,20 @@ local function forget(p, stream_id, job, group)
 end
 
 local function clear_pending(p, event)
-  if event.sid == '' then redis.call('HSET', K.account(p, event.user), 'offline_pending', 0)
-  elseif redis.call('EXISTS', K.session(p, event.sid)) == 1 then redis.call('HSET', K.session(p, event.sid), 'pending', 0) end
+  local key, field = K.session(p, event.sid), 'pending'
+  if event.sid == '' then key, field = K.account(p, event.user), 'offline_pending' end
+  if redis.call('EXISTS', key) == 1 then redis.call('HSET', key, field, 0) end
 end
 
 -- claim: is it still true? Then the attempt is recorded.
 -- KEYS[1] prefix
--- ARGV stream id, event id (the first one's, when this is a retry), user, sid, reason, gen, class, registration ('' = all), floor ms, group
+-- ARGV stream id, event id (the first one's, when this is a retry), user, sid, reason, gen, class, registration ('' = all),
+--      floor ms, group, when it was raised (ms)
 -- answers {'send', count, newest entry, field, registration, …} | {'later', ms} | {'cancelled', reason}
 -- 'later' and 'cancelled' take the event off the stream in the same step.
 register('claim', function(keys, args)
   local p, group, only = keys[1], args[10], args[8]
-  local event = { id = args[2], user = args[3], sid = args[4], reason = args[5], gen = args[6], class = args[7] }
+  local event = { id = args[2], user = args[3], sid = args[4], reason = args[5], gen = args[6], class = args[7], only = only }
   local job = K.job(p, event.id)
   local count, entry, wait = still_true(p, event, only == '' and tonumber(args[9]) or 0)
   if not count then
@@ -131,20 +161,18 @@ register('claim', function(keys, args)
     return { 'cancelled', entry }
   end
   if wait > 0 then   -- one trailing push: it stays pending, so what comes meanwhile adds no event
-    redis.call('ZADD', K.retries(p), now() + wait, cjson.encode({
-      user = event.user, sid = event.sid, reason = event.reason, gen = event.gen, class = event.class, at = tostring(now()) }))
+    redis.call('ZADD', K.retries(p), now() + wait, cjson.encode({ user = event.user, sid = event.sid,
+      reason = event.reason, gen = event.gen, class = event.class, at = args[11], id = event.id }))
     forget(p, args[1], job, group)
     return { 'later', wait }
   end
-  local found = concerned(p, event.user, event.sid, only, job)
+  local found = concerned(p, event, job)
   if only == '' then mark_claimed(p, event) end
   if #found == 0 then
-    forget(p, args[1], job, group)
+    forget(p, args[1], only == '' and job or '', group)
     return { 'cancelled', 'no-registration' }
   end
-  local answer = { 'send', count, entry }
-  for _, value in ipairs(found) do answer[#answer + 1] = value end
-  return answer
+  return { 'send', count, entry, unpack(found) }
 end)
 
 -- pushed: the outcome for one registration. A dead token goes only if it is still the same and older than the provider's word.

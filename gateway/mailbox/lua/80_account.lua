@@ -1,39 +1,44 @@
 -- Accounts.   Keys: acct:{user} hash, accts set, and every key of the mailbox
 
--- create: KEYS[1] prefix   ARGV user, '1' to replace credentials of an existing account, field, value, …
+-- create: KEYS[1] prefix   ARGV user, '1' to replace credentials of an existing account, this request's name, field, value, …
 -- answers 'ok' | 'exists' | 'no-account'
 register('create', function(keys, args)
   local p, user = keys[1], args[1]
   local key = K.account(p, user)
-  local exists = redis.call('EXISTS', key) == 1
-  if args[2] == '1' and not exists then return 'no-account' end
-  if args[2] ~= '1' and exists then return 'exists' end
-  redis.call('HSET', key, unpack(args, 3))
-  if not exists then redis.call('HSET', key, 'created_at', now()) end
+  local request = redis.call('HGET', key, 'request')   -- set with every account
+  if args[2] == '1' and not request then return 'no-account' end
+  if args[2] ~= '1' and request then return request == args[3] and 'ok' or 'exists' end
+  redis.call('HSET', key, unpack(args, 4))
+  if not request then
+    local at = now()
+    -- the generation goes on from the clock: an event of a former account of this name is not true for this one
+    redis.call('HSET', key, 'request', args[3], 'created_at', at, 'offline_gen', at)
+  end
   redis.call('SADD', K.accounts(p), user)
   return 'ok'
 end)
 
--- remove: every key of the mailbox   KEYS[1] prefix   ARGV user
+-- remove: the mailbox is gone at once, so that the name can be given anew; entries of its sessions get their fate by `finish`
+-- KEYS[1] prefix   ARGV user
 -- answers {'ok' | 'no-account', sid, node, …}: sessions whose sockets are to be closed
 register('remove', function(keys, args)
   local p, user = keys[1], args[1]
   if redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account' } end
   local answer = { 'ok' }
-  local sessions = redis.call('HGETALL', K.resources(p, user))
-  for i = 2, #sessions, 2 do
-    local sid = sessions[i]
-    local node = redis.call('HGET', K.session(p, sid), 'node') or ''
-    if node ~= '' then redis.call('SREM', K.owned(p, node), sid) end
-    redis.call('ZREM', K.due(p), sid)
-    redis.call('ZREM', K.lastcalls(p), sid)
-    redis.call('SREM', K.endings(p), sid)
-    redis.call('UNLINK', K.session(p, sid), K.queue(p, sid), K.backlog(p, sid), K.presence(p, sid))
-    local n = #answer
-    answer[n + 1], answer[n + 2] = sid, node
+  for _, s in ipairs(endings_of(p, user)) do
+    redis.call('HSET', K.session(p, s.sid), 'how', 'drop')
   end
-  redis.call('UNLINK', K.account(p, user), K.resources(p, user), K.offline(p, user), K.registrations(p, user), K.old(p, user),
-    K.oldest(p, user), K.fanout(p, user))
+  for _, sid in ipairs(redis.call('HVALS', K.resources(p, user))) do
+    local s = load(p, sid)
+    if s then
+      local n = #answer
+      answer[n + 1], answer[n + 2] = sid, s.node
+      begin_end(p, s, 'drop', 0, nil, nil)
+    end
+  end
+  fate(p, 'dropped', redis.call('LLEN', K.offline(p, user)))
+  redis.call('UNLINK', K.account(p, user), K.resources(p, user), K.offline(p, user), K.registrations(p, user),
+    K.old(p, user), K.oldest(p, user))
   redis.call('SREM', K.accounts(p), user)
   return answer
 end)

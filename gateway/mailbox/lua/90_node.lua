@@ -13,7 +13,7 @@ register('tails', function(keys, args)
 end)
 
 -- reap: a dead node's sessions hibernate, those that cannot be resumed end; the epoch shuts the old owner out, should it live after all
--- KEYS[1] prefix   ARGV node, most, last call's lead ms, queue limit, quota, old h kept
+-- KEYS[1] prefix   ARGV node, most, last call's lead ms, queue limit, quota, old h kept, resend_on_timeout
 -- answers {'done' | 'more', number of sessions}
 register('reap', function(keys, args)
   local p, limits = keys[1], limits_of(args, 4)
@@ -27,7 +27,7 @@ register('reap', function(keys, args)
       if redis.call('HGET', K.session(p, sid), 'smacks') == '1' then
         put_to_sleep(p, s, tonumber(args[3]))
       else
-        begin_end(p, s, tonumber(args[6]), limits, {})
+        begin_end(p, s, plan(p, s, args[7], limits), tonumber(args[6]), limits, {})
       end
     end
   end

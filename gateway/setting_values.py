@@ -114,7 +114,7 @@ def _one_of(raw: Any, arms: tuple[Any, ...], said: Declared) -> Any:
         except UnfitError as error:
             wanted.append(str(error).split(" is needed")[0])
     if said.choices is not None:
-        raise UnfitError(f"one of {said.bounds()} is needed, got {show(raw, said)}")
+        raise _no_choice(raw, said)
     raise UnfitError(f"{' or '.join(wanted)} is needed, got {show(raw, said)}")
 
 
@@ -175,9 +175,7 @@ def _secret(raw: Any, text: str | None) -> Secret:
 
 def within(value: Any, said: Declared) -> Any:
     if said.choices is not None and not any(type(value) is type(c) and value == c for c in said.choices):
-        close = difflib.get_close_matches(str(value), [str(choice) for choice in said.choices], 1)
-        hint = f", did you mean {close[0]}?" if close else ""
-        raise UnfitError(f"one of {said.bounds()} is needed, got {show(value, said)}{hint}")
+        raise _no_choice(value, said)
     size = len(value) if isinstance(value, list | tuple) else value
     if isinstance(size, int | float) and not isinstance(size, bool):
         items = " items" if isinstance(value, list | tuple) else f" {said.unit}" if said.unit else ""
@@ -186,6 +184,13 @@ def within(value: Any, said: Declared) -> Any:
         if said.most is not None and size > said.most:
             raise UnfitError(f"at most {said.most}{items}, got {size}")
     return value
+
+
+def _no_choice(raw: Any, said: Declared) -> UnfitError:
+    given = str(raw.text if isinstance(raw, FromText) else raw)
+    close = difflib.get_close_matches(given, [str(choice) for choice in said.choices or ()], 1)
+    hint = f", did you mean {close[0]}?" if close else ""
+    return UnfitError(f"one of {said.bounds()} is needed, got {show(raw, said)}{hint}")
 
 
 def show(value: Any, said: Declared | None = None) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NoReturn
 from xml.parsers import expat
@@ -20,8 +19,13 @@ from xml.parsers import expat
 from gateway.xmpp import ns
 from gateway.xmpp.element import Element
 from gateway.xmpp.errors import StreamCondition, StreamError
+from gateway.xmpp.event import Event, StreamClosed, StreamOpened
+from gateway.xmpp.limits import ParserLimits
 from gateway.xmpp.start_tag import end_of_tag, qualified_name, write_attributes
 from gateway.xmpp.token import TagScanner
+from gateway.xmpp.well_formedness import as_stream_error
+
+__all__ = ["SPACE", "Event", "ParserLimits", "StreamClosed", "StreamOpened", "StreamParser"]
 
 SPACE: Final = b" \t\r\n"
 
@@ -41,56 +45,12 @@ _NOT_UTF8: Final = b"\x00\xef\xfe\xff"
 """First bytes of UTF-16, of UTF-32 and of byte order marks (RFC 6120 §11.6 has no use for those)."""
 
 _SEPARATOR: Final = "}"
-_CACHED_NAME: Final = 128
-"""Longer names are nobody's, and would fill the cache with what one peer sends."""
+_CACHEABLE: Final = 8192
+"""bytes"""
 
+_AFTER_NAME: Final = b" \t\r\n/>"
 _SLASH: Final = ord("/")
 _LANG: Final = f"{ns.XML}{_SEPARATOR}lang"
-
-_CONDITIONS: Final = {
-    11: StreamCondition.RESTRICTED_XML,  # undefined entity: without a DTD, every one that is not predefined
-    17: StreamCondition.RESTRICTED_XML,  # XML declaration, or another PI named xml, inside the stream
-    27: StreamCondition.BAD_NAMESPACE_PREFIX,  # unbound prefix
-    28: StreamCondition.BAD_NAMESPACE_PREFIX,  # prefix undeclared by xmlns:prefix=''
-    38: StreamCondition.BAD_NAMESPACE_PREFIX,  # "xml" bound to something else
-    39: StreamCondition.BAD_NAMESPACE_PREFIX,  # "xmlns" declared
-    40: StreamCondition.BAD_NAMESPACE_PREFIX,  # a prefix bound to a reserved namespace
-}
-"""Expat's error codes (expat.h, enum XML_Error). What is not here is not-well-formed."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParserLimits:
-    """What a peer may send. A stricter one is right before authentication."""
-
-    stanza_bytes: int = 262144
-    """length of one first-level element"""
-    depth: int = 64
-    """elements inside one another, the first-level one included"""
-    attributes: int = 64
-    """of one element, declarations of namespaces not counted"""
-    header_bytes: int = 8192
-    """length of all that comes before the first element, the stream header included"""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamOpened:
-    """RFC 6120 §4.2: the peer's stream header."""
-
-    attrs: dict[str, str]
-    """attributes without a prefix, and "xml:lang" """
-    ns: str
-    """the default namespace, "" if none was declared"""
-    lang: str
-    """xml:lang, "" if none was given"""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamClosed:
-    """RFC 6120 §4.4: the peer's closing stream tag. What follows it is ignored."""
-
-
-Event = StreamOpened | Element | StreamClosed
 
 
 class StreamParser:
@@ -309,10 +269,8 @@ class StreamParser:
     def _on_start(self, name: str, attrs: dict[str, str]) -> None:
         self._depth = depth = self._depth + 1
         limits = self._limits
-        if depth > limits.depth + 1:
-            raise StreamError(StreamCondition.POLICY_VIOLATION, f"more than {limits.depth} elements inside one another")
-        if len(attrs) > limits.attributes:
-            raise StreamError(StreamCondition.POLICY_VIOLATION, f"more than {limits.attributes} attributes")
+        if depth - 1 > limits.depth or len(attrs) > limits.attributes:
+            raise limits.too_much_inside()
         if depth == 3:
             self._children.append(name)
         elif depth == 2:
@@ -325,11 +283,10 @@ class StreamParser:
         self._name = name
         self._attrs = attrs
         self._children = []
-        source = self._source
-        start = self._start = self._expat.CurrentByteIndex - self._base
+        self._start = start = self._expat.CurrentByteIndex - self._base
         if start != self._boundary:
             self._check_gap(start)
-        self._head = end_of_tag(source, start)
+        self._head = end_of_tag(self._source, start)
 
     def _on_end(self, name: str) -> None:
         self._depth = depth = self._depth - 1
@@ -350,17 +307,18 @@ class StreamParser:
         end = head if source[head - 2] == _SLASH else source.index(b">", at) + 1
         self._boundary = end
         if end - start > self._limits.stanza_bytes:
-            raise self._too_long()
-        namespace, local = _split(self._name)
-        if namespace in self._content and qualified_name(source, start) != local.encode():
+            raise self._limits.stanza_too_long()
+        # A big element's names stay out of the cache, which a peer could fill with them.
+        split = _split if end - start <= _CACHEABLE else _split.__wrapped__
+        namespace, local = split(self._name)
+        if namespace in self._content and source[start + 1 + len(local.encode())] not in _AFTER_NAME:
             raise StreamError(StreamCondition.BAD_NAMESPACE_PREFIX, "stanzas go without a prefix")
         attrs = self._attrs
         if _SEPARATOR in "".join(attrs):
             attrs = _without_prefixed(attrs)
-        children = tuple([_split(child) for child in self._children])
+        children = tuple([split(child) for child in self._children])
         raw = bytes(source[start:end])
-        element = Element(local, namespace, attrs, children, raw, head - start, self._declared)
-        self._events.append((element, end))
+        self._events.append((Element(local, namespace, attrs, children, raw, head - start, self._declared), end))
 
     def _open_stream(self, name: str, attrs: dict[str, str]) -> None:
         assert self._expat is not None
@@ -411,13 +369,9 @@ class StreamParser:
         length = len(self._source) - self._boundary
         if self._depth == 0:
             if length > self._limits.header_bytes:
-                text = f"a stream header longer than {self._limits.header_bytes} bytes"
-                self._error = StreamError(StreamCondition.POLICY_VIOLATION, text)
+                self._error = self._limits.header_too_long()
         elif length > self._limits.stanza_bytes:
-            self._error = self._too_long()
-
-    def _too_long(self) -> StreamError:
-        return StreamError(StreamCondition.POLICY_VIOLATION, f"a stanza longer than {self._limits.stanza_bytes} bytes")
+            self._error = self._limits.stanza_too_long()
 
     def _fail_as_expat(self, parser: expat.XMLParserType | None, error: expat.ExpatError) -> None:
         self._expat = None
@@ -430,21 +384,14 @@ class StreamParser:
         elif self._source[at - 2 : at + 1] == b"<!D":
             self._error = StreamError(StreamCondition.RESTRICTED_XML, "a document type declaration")
         else:
-            condition = _CONDITIONS.get(error.code, StreamCondition.NOT_WELL_FORMED)
-            self._error = StreamError(condition, expat.ErrorString(error.code) or "")
+            self._error = as_stream_error(error)
 
 
+@lru_cache(1024)
 def _split(name: str) -> tuple[str, str]:
     """Expat's name -> (namespace, local name)."""
-    return _split_cached(name) if len(name) <= _CACHED_NAME else _split_uncached(name)
-
-
-def _split_uncached(name: str) -> tuple[str, str]:
     namespace, _, local = name.rpartition(_SEPARATOR)
     return namespace, local
-
-
-_split_cached = lru_cache(4096)(_split_uncached)
 
 
 def _without_prefixed(attrs: dict[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import signal
 from dataclasses import dataclass
@@ -162,6 +163,16 @@ def _removed(registry: Registry, sid: str) -> None:
         session.removed()
 
 
+def calm_collector() -> None:
+    """Look for reference cycles less often: stanzas make none, and a third of the CPU of a busy gateway went into the search.
+
+    What exists now stays, so it is taken out of the search for good.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; tells the supervisor when it does. Raises ConfigError, StoreUnavailable when it
     cannot start.
@@ -171,6 +182,7 @@ def run(settings: Settings) -> None:
     gevent.signal_handler(signal.SIGTERM, stop.set)
     gevent.signal_handler(signal.SIGINT, stop.set)
     gateway.start()
+    calm_collector()
     notify_ready()
     stop.wait()
     gateway.stop()

@@ -1,0 +1,306 @@
+"""Where the time and the memory go. Starts a Redis and a gateway of its own, loads them over loopback, reads their CPU clocks.
+
+CPU time, not wall clock: other work on the machine disturbs it less. Compare two versions in one run on one machine.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import argparse
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gevent
+import psutil
+from gevent.pool import Pool
+
+from gateway.demo.client import Client
+from gateway.demo.stream import Address, ClientStream
+from gateway.mailbox.accounts import Accounts
+from gateway.mailbox.embedded import resolve
+from gateway.mailbox.journal import Journal
+from gateway.xmpp.sasl import derive
+
+BODY = b"x" * 160
+"""with the start tag and a typical client's payloads a message of about 290 bytes"""
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A gateway with its Redis, as processes."""
+
+    address: Address
+    secure: Address
+    gateway: psutil.Process
+    redis: psutil.Process
+
+    def cpu(self) -> tuple[float, float]:
+        """CPU seconds used so far by the gateway and by Redis."""
+        return tuple(sum(process.cpu_times()[:2]) for process in (self.gateway, self.redis))  # type: ignore[return-value]
+
+
+def start(command: list[str], ready: Callable[[], bool]) -> subprocess.Popen[bytes]:
+    """Start a process and wait until `ready`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 20
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(
+                f"wakegate {command[0]} did not start: {(process.stderr.read() if process.stderr else b'').decode()}"
+            )
+        time.sleep(0.05)
+    return process
+
+
+def answers(port: int) -> bool:
+    """Somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def server(users: int) -> Iterator[Server]:
+    """A fresh server with accounts u0, u1, … whose password is `secret`."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain, secure = free_port(), free_port()
+        config = Path(folder) / "bench.toml"
+        config.write_text(
+            f'[server]\ndata_dir = "{folder}"\n[tls]\nrequired = false\n[log]\nlevel = "warning"\n[listen]\n'
+            f'c2s = ["127.0.0.1:{plain}"]\nc2s_tls = ["127.0.0.1:{secure}"]\nwebsocket = []\nweb = []\n'
+        )
+        url = resolve("embedded", Path(folder))
+        redis_socket = url.removeprefix("unix://")
+        redis = start(["redis", "--config", str(config)], lambda: Path(redis_socket).exists())
+        gateway = start(["gateway", "--config", str(config)], lambda: answers(plain))
+        try:
+            journal = Journal(url)
+            journal.start()
+            fields = derive("secret", salt=os.urandom(16), iterations=4096).to_fields()
+            for number in range(users):
+                Accounts(journal).create(f"u{number}@localhost", fields)
+            journal.stop()
+            valkey = next(iter(psutil.Process(redis.pid).children()), psutil.Process(redis.pid))
+            yield Server(
+                Address("127.0.0.1", plain, tls="none"),
+                Address("127.0.0.1", secure, tls="direct"),
+                psutil.Process(gateway.pid),
+                valkey,
+            )
+        finally:
+            for process in (gateway, redis):
+                process.terminate()
+                process.wait(20)
+
+
+@dataclass
+class Peer:
+    """A client reduced to bytes, so that it costs little: it counts bodies and answers every <r/>."""
+
+    sock: Any
+    received: int = 0
+    handled: int = 0
+    on_body: Callable[[int], None] = field(default=lambda count: None)
+
+    def _receive(self) -> bytes:
+        try:
+            return bytes(self.sock.recv(65536))
+        except OSError:  # closed by the bench itself
+            return b""
+
+    def read(self) -> None:
+        """Read until the connection ends."""
+        rest = b""
+        while data := self._receive():
+            data = rest + data
+            # A token may be split between two reads; what is behind the last '>' is looked at again.
+            cut = data.rfind(b">") + 1
+            data, rest = data[:cut], data[cut:]
+            bodies = data.count(b"</message>")
+            self.received += bodies
+            self.handled += bodies + data.count(b"</iq>") + data.count(b"</presence>") + data.count(b"<presence/>")
+            if b"<r " in data:
+                self.sock.sendall(b"<a xmlns='urn:xmpp:sm:3' h='%d'/>" % self.handled)
+            if bodies:
+                self.on_body(bodies)
+
+
+def log_in(address: Address, user: str) -> ClientStream:
+    """A bound stream; PLAIN, so that the client does not hash."""
+    stream = ClientStream(address)
+    stream.connect()
+    stream.authenticate(user, "secret", mechanism="PLAIN")
+    stream.request(
+        f"<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>"
+    )
+    return stream
+
+
+def peer(address: Address, user: str) -> Peer:
+    """A client that is available, with XEP-0198."""
+    stream = log_in(address, user)
+    stream.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+    stream.expect("{urn:xmpp:sm:3}enabled")
+    stream.send("<presence/>")
+    return Peer(stream._sock)
+
+
+def message(to: str) -> bytes:
+    """One chat message of about 290 bytes."""
+    return (
+        b"<message type='chat' id='0123456789abcdef' to='%s'><body>%s</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>"
+        % (
+            to.encode(),
+            BODY,
+        )
+    )
+
+
+def throughput(host: Server, *, clients: int, messages: int, outstanding: int, rate: float) -> dict[str, Any]:
+    """Messages between pairs of clients: as fast as `outstanding` per sender allow, or paced to `rate` per second in all."""
+    peers = [peer(host.address, f"u{number}") for number in range(clients)]
+    readers = [gevent.spawn(each.read) for each in peers]
+    gevent.sleep(0.5)
+    each_sends = messages // (clients // 2)
+
+    def sender(number: int) -> None:
+        text = message(f"u{number + 1}@localhost")
+        source, target = peers[number], peers[number + 1]
+        sent = 0
+        arrived = gevent.event.Event()
+        target.on_body = lambda count: arrived.set()
+        while sent < each_sends:
+            if rate:
+                source.sock.sendall(text)
+                sent += 1
+                gevent.sleep(clients / 2 / rate)
+            else:
+                room = outstanding - (sent - target.received)
+                if room < outstanding / 2:
+                    arrived.clear()
+                    arrived.wait(5)
+                    continue
+                room = min(room, each_sends - sent)
+                source.sock.sendall(text * room + b"<r xmlns='urn:xmpp:sm:3'/>")
+                sent += room
+        while target.received < each_sends:
+            gevent.sleep(0.01)
+
+    before, began = host.cpu(), time.monotonic()
+    gevent.joinall([gevent.spawn(sender, number) for number in range(0, clients, 2)], raise_error=True)
+    took = time.monotonic() - began
+    after = host.cpu()
+    delivered = sum(each.received for each in peers)
+    for each in peers:
+        each.sock.close()
+    gevent.joinall(readers, timeout=5)
+    return {
+        "delivered": delivered,
+        "per_s": round(delivered / took),
+        "gateway_us": round((after[0] - before[0]) / delivered * 1e6, 1),
+        "redis_us": round((after[1] - before[1]) / delivered * 1e6, 1),
+    }
+
+
+def memory(host: Server, *, sessions: int, tls: bool) -> dict[str, Any]:
+    """Resident memory of idle, available sessions with XEP-0198."""
+    address = host.secure if tls else host.address
+    warm = [peer(address, f"u{number}") for number in range(20)]
+    gevent.sleep(1)
+    before = host.gateway.memory_info().rss
+    peers = [peer(address, f"u{number}") for number in range(20, 20 + sessions)]
+    gevent.sleep(1)
+    fresh = host.gateway.memory_info().rss
+    readers = [gevent.spawn(each.read) for each in [*warm, *peers]]
+    gevent.sleep(35)  # parsers of idle connections are parked by then
+    parked = host.gateway.memory_info().rss
+    for each in [*warm, *peers]:
+        each.sock.close()
+    gevent.joinall(readers, timeout=5)
+    return {
+        "sessions": sessions,
+        "fresh_kb": round((fresh - before) / sessions / 1024, 1),
+        "idle_kb": round((parked - before) / sessions / 1024, 1),
+    }
+
+
+def logins(host: Server, *, count: int, resume: bool) -> dict[str, Any]:
+    """Logins with SCRAM-SHA-256 over direct TLS, or resumptions after a cut, 8 at once."""
+    clients = [Client(f"u{number}", "secret", host.secure, resource="r") for number in range(count)]
+    pool = Pool(8)
+    if resume:
+        for client in clients:
+            pool.spawn(client.login)
+        pool.join()
+        for client in clients:
+            client.cut()
+        gevent.sleep(1)
+    before, began = host.cpu(), time.monotonic()
+    for client in clients:
+        pool.spawn(client.resume if resume else client.login)
+    pool.join()
+    took, after = time.monotonic() - began, host.cpu()
+    for client in clients:
+        client.cut()
+    return {
+        "count": count,
+        "per_s": round(count / took),
+        "gateway_us": round((after[0] - before[0]) / count * 1e6),
+        "redis_us": round((after[1] - before[1]) / count * 1e6),
+    }
+
+
+def main() -> None:
+    """Run what was chosen and print one line each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["saturated", "paced", "memory", "memory-tls", "logins", "resumes"])
+    parser.add_argument("--messages", type=int, default=20000)
+    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--sessions", type=int, default=500)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    runs: dict[str, Callable[[Server], dict[str, Any]]] = {
+        "saturated": lambda host: throughput(
+            host, clients=options.clients, messages=options.messages, outstanding=20, rate=0
+        ),
+        "paced": lambda host: throughput(
+            host, clients=options.clients, messages=options.messages // 2, outstanding=20, rate=1000
+        ),
+        "memory": lambda host: memory(host, sessions=options.sessions, tls=False),
+        "memory-tls": lambda host: memory(host, sessions=options.sessions, tls=True),
+        "logins": lambda host: logins(host, count=300, resume=False),
+        "resumes": lambda host: logins(host, count=300, resume=True),
+    }
+    for name in options.what:
+        with server(users=max(options.clients, options.sessions + 20, 300)) as host:
+            result = runs[name](host)
+        print(
+            json.dumps({"bench": name, **result})
+            if options.json
+            else f"{name:12} " + "  ".join(f"{k} {v}" for k, v in result.items()),
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

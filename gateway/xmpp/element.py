@@ -57,6 +57,11 @@ class Element:
         """
         raw = self.raw
         tag = raw[: self.head]
+        missing = {name: value for name, value in attrs.items() if self.attrs.get(name) != value}
+        if self._has_plain_tag(tag) and not any(name in self.attrs for name in missing):
+            # What nearly every client sends: nothing to change, only something to add, in a third of the time.
+            at = 1 + len(self.name)
+            return b"%b%b%b" % (raw[:at], write_attributes(missing), raw[at:])
         name = qualified_name(tag)
         parts = [b"<", name]
         own = set()
@@ -76,6 +81,12 @@ class Element:
         parts.append(b"/>" if tag.endswith(b"/>") else b">")
         parts.append(raw[self.head :])
         return b"".join(parts)
+
+    def _has_plain_tag(self, tag: bytes) -> bool:
+        """The tag may stand in another stream as it is: no declaration in it, none that is needed behind it."""
+        if self.ns != ns.CLIENT or b"xmlns" in tag:
+            return False
+        return not any(prefix.encode() + b":" in self.raw for prefix, _ in self.declared)
 
     def payload(self) -> dict[str, Any]:
         """The whole element as a dictionary, for IQs and forms that the server itself must understand.

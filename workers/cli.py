@@ -1,5 +1,6 @@
 """The workers' commands, as the entry point group `wakegate.commands` names them; each lives in its own package."""
 
+from workers.push.cli import push
 from workers.sandbox.cli import sandbox
 
-__all__ = ["sandbox"]
+__all__ = ["push", "sandbox"]

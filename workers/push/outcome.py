@@ -26,12 +26,14 @@ class TokenGone:
 class Later:
     """Not now: worth another try after `after_s` seconds, or after the usual back-off if None.
 
-    `alert` tells that somebody has to act (a credential was refused) before another try can succeed.
+    `alert` tells that somebody has to act (a credential was refused) before another try can succeed. `is_tried` is
+    False if the provider was not even asked (its breaker is open), so that this counts as no attempt.
     """
 
     after_s: float | None = None
     reason: str = ""
     alert: bool = False
+    is_tried: bool = True
 
 
 @dataclass(frozen=True)

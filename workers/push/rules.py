@@ -1,7 +1,7 @@
-"""Is it worth a push, and what kind of push: pure functions from an event and what is known of the device.
+"""Is it worth a push, and what kind of push: pure functions of an event and of what waits.
 
-The mailbox has looked already (is the cursor still behind, how much waits); these rules turn that into at most one push
-for a burst, at most one per device and floor, and a wait or a reason when there is none.
+The mailbox keeps the state (is the cursor still behind, when was the device pushed last, is one trailing push planned)
+and looks at it in one atomic step when an event is claimed. What it is to look for, and what follows, is decided here.
 """
 
 from __future__ import annotations
@@ -18,44 +18,13 @@ MESSAGE: Final = "message"
 
 
 @dataclass(frozen=True)
-class Event:
-    """What the mailbox wants somebody to know. `event_class` is "message" or "call"; times are UNIX seconds."""
-
-    reason: str
-    event_class: str
-    at: float
-
-
-@dataclass(frozen=True)
-class Device:
-    """What is known of one registration's device when the event is looked at.
-
-    `waiting`: important entries beyond its cursor. `pushed_at`: when it was last pushed, 0.0 for never. `is_trailing`:
-    the one push after the floor is already planned.
-    """
-
-    waiting: int
-    pushed_at: float = 0.0
-    is_trailing: bool = False
-
-
-@dataclass(frozen=True)
 class Send:
-    """Send now. `urgent`: something will be shown, so wake the device; `count`: how many entries this one push stands
-    for.
-    """
+    """Send one push for `count` waiting messages. `urgent`: something will be shown, so wake the device."""
 
     kind: str
     urgent: bool
     count: int
     expires_at: float
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Look again after `wait_s`: the one trailing push of a burst."""
-
-    wait_s: float
 
 
 @dataclass(frozen=True)
@@ -65,26 +34,19 @@ class Skip:
     reason: str
 
 
-Decision = Send | Wait | Skip
+Decision = Send | Skip
 
 
-def kind_of(event: Event) -> str:
-    """What the payload calls the push."""
-    if event.reason in {CALL_ENDED, LAST_CALL}:
-        return event.reason
-    return CALL if event.event_class == CALL else MESSAGE
+def kind_of(reason: str, event_class: str) -> str:
+    """What the payload calls the push: from why the mailbox raised the event, and its class ("message" or "call")."""
+    if reason in {CALL_ENDED, LAST_CALL}:
+        return reason
+    return CALL if event_class == CALL else MESSAGE
 
 
 def is_urgent(kind: str) -> bool:
-    """Will the user see or hear something of it? Google takes high priority away from apps that wake a phone for
-    nothing.
-    """
+    """Will the user notice it? Google takes high priority away from apps that wake a phone for nothing."""
     return kind != CALL_ENDED
-
-
-def is_beyond_floor(kind: str) -> bool:
-    """These cannot wait for the floor: a call rings now, its end stops the ringing, and the last call comes once."""
-    return kind != MESSAGE
 
 
 def lifetime_s(kind: str, settings: PushSettings) -> float:
@@ -92,20 +54,21 @@ def lifetime_s(kind: str, settings: PushSettings) -> float:
     return float(settings.call_expiry if kind in {CALL, CALL_ENDED} else settings.expiry)
 
 
-def decide(event: Event, device: Device, *, settings: PushSettings, now: float) -> Decision:
-    """What to do about an event for one device."""
-    kind = kind_of(event)
-    expires_at = event.at + lifetime_s(kind, settings)
+def floor_ms(kind: str, settings: PushSettings) -> int:
+    """Least time between the last push to a device and one of this kind: a call rings now, a last call comes once."""
+    return int(settings.floor * 1000) if kind == MESSAGE else 0
+
+
+def hold_s(kind: str, event_at: float, *, settings: PushSettings, now: float) -> float:
+    """How long to wait for the rest of a burst before an event is claimed, so that one push stands for all of it."""
+    return max(0.0, event_at + settings.burst - now) if kind == MESSAGE else 0.0
+
+
+def decide(kind: str, event_at: float, *, waiting: int, settings: PushSettings, now: float) -> Decision:
+    """What to do about an event that was raised at `event_at` and for which `waiting` important messages wait."""
+    expires_at = event_at + lifetime_s(kind, settings)
     if now >= expires_at:
         return Skip("expired")
-    if device.waiting <= 0 and kind != CALL_ENDED:
+    if waiting <= 0 and kind != CALL_ENDED:
         return Skip("nothing-waiting")
-    wait = 0.0 if is_beyond_floor(kind) else _wait_s(event, device, settings, now)
-    if wait > 0:
-        return Skip("coalesced") if device.is_trailing else Wait(wait)
-    return Send(kind, is_urgent(kind), device.waiting, expires_at)
-
-
-def _wait_s(event: Event, device: Device, settings: PushSettings, now: float) -> float:
-    """Until the burst window of the event and the floor of the device are both over."""
-    return max(event.at + settings.burst, device.pushed_at + settings.floor if device.pushed_at else 0.0) - now
+    return Send(kind, is_urgent(kind), waiting, expires_at)

@@ -87,7 +87,7 @@ class PushSettings:
     """[push] When phones are woken, and how hard is tried."""
 
     burst: float = setting(
-        0.0, unit="s", least=0, most=60, help="Wait this long for more before the first push of a burst."
+        0.0, unit="s", least=0, most=5, help="Wait this long for more before the first push of a burst."
     )
     floor: float = setting(
         20.0,

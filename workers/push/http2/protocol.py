@@ -1,3 +1,5 @@
+# mypy: disable-error-code="import-untyped"
+# jh2 has types in its Rust part only.
 """The client side of one HTTP/2 connection without I/O (RFC 9113): exchanges in, bytes out; bytes in, results out."""
 
 from __future__ import annotations

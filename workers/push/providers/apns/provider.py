@@ -63,7 +63,7 @@ class ApnsProvider:
             return TokenGone(None, "malformed")
         wait = self._client.breaker.wait_s()
         if wait > 0:
-            return Later(wait, f"breaker open: {self._client.breaker.reason}")
+            return Later(wait, f"breaker open: {self._client.breaker.reason}", is_tried=False)
         try:
             first = _Attempt(self._environment(push), self._client.bearer(), payload(push, self._app))
             return self._send(push, first)

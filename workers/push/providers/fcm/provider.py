@@ -42,7 +42,7 @@ class FcmProvider:
             return TokenGone(None, "malformed")
         wait = self._client.breaker.wait_s()
         if wait > 0:
-            return Later(wait, f"breaker open: {self._client.breaker.reason}")
+            return Later(wait, f"breaker open: {self._client.breaker.reason}", is_tried=False)
         try:
             body = payload(push, now=now)
         except ValueError as error:

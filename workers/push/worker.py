@@ -1,0 +1,130 @@
+"""The push worker's process: reads events, keeps bounded work in hand, drains when it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+from typing import Final
+
+import gevent
+import redis
+from gevent.event import Event as Flag
+from gevent.pool import Pool as Crew
+
+from gateway.mailbox.embedded import resolve
+from gateway.mailbox.errors import StoreError
+from gateway.mailbox.journal import Journal
+from gateway.mailbox.keys import CONSUMER_GROUP
+from gateway.mailbox.pushes import STREAMS, Event, Pushes
+from gateway.mailbox.settings import RedisSettings
+from gateway.sections import ServerSettings
+from gateway.settings import Settings
+from gateway.supervisor import notify_ready
+from gateway.telemetry import get_logger
+from workers.consumer import Consumer, Entry
+from workers.push.apps import Apps
+from workers.push.dispatcher import Dispatcher
+from workers.push.providers.apns.token_store import SharedTokenStore
+from workers.push.settings import PushSettings
+
+log = get_logger(__name__)
+
+BLOCK_S: Final = 1.0
+"""How long a read waits for events: also how soon a stop is noticed."""
+
+REDIS_AT_START_S: Final = 30.0
+PAUSE_S: Final = 0.5
+
+
+class PushWorker:
+    """`run` until `stop`. Everything it holds can be rebuilt from Redis, so a killed one loses nothing."""
+
+    def __init__(self, url: str, *, settings: PushSettings, name: str = "", redis_timeout_s: float = 10.0) -> None:
+        """Reads the credentials; connects to nothing. Raises ConfigError with all that is wrong with them."""
+        self._settings = settings
+        self._journal = Journal(url, timeout_s=redis_timeout_s)
+        self._apps = Apps(settings, store=SharedTokenStore(self._journal))
+        self._dispatcher = Dispatcher(Pushes(self._journal), self._apps, settings=settings)
+        credentials = len({self._apps[app].breaker for app in self._apps.names})
+        # More than all lanes together: when each of them is full, there is still room to take an event and put it back.
+        self._crew = Crew(settings.in_flight * (credentials + 1))
+        self._consumer = Consumer(
+            url,
+            streams=tuple(STREAMS),
+            group=CONSUMER_GROUP,
+            name=name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+            claim_after_s=2 * settings.request_timeout + settings.burst + 2 * redis_timeout_s,
+        )
+        self._in_hand: set[tuple[str, str]] = set()
+        self._stopping = Flag()
+        self._stopped = Flag()
+
+    def start(self, timeout_s: float) -> None:
+        """Connect. Raises StoreUnavailable if Redis does not answer in time."""
+        self._journal.start()
+        self._journal.wait_up(timeout_s)
+
+    def run(self) -> None:
+        """Work until `stop`; then finish what is in hand, as far as the request timeout lets it, and close."""
+        self._journal.start()
+        try:
+            while not self._stopping.is_set():
+                self._turn()
+            self._drain()
+        finally:
+            self._apps.close()
+            self._consumer.leave()
+            self._journal.stop()
+            self._stopped.set()
+
+    def stop(self) -> None:
+        """Ask `run` to end. Returns at once."""
+        self._stopping.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for `run` to end."""
+        return bool(self._stopped.wait(timeout_s))
+
+    def _turn(self) -> None:
+        self._crew.wait_available()
+        try:
+            for entry in self._consumer.read(self._crew.free_count(), block_s=BLOCK_S):
+                if (entry.stream, entry.id) not in self._in_hand:
+                    self._in_hand.add((entry.stream, entry.id))
+                    self._crew.spawn(self._handle, entry)
+        except redis.RedisError as error:
+            log.warning("push_events_unreadable", error=error)
+            self._stopping.wait(PAUSE_S)
+
+    def _handle(self, entry: Entry) -> None:
+        try:
+            self._dispatcher.handle(Event.read(STREAMS[entry.stream], entry.id, entry.fields))
+        except StoreError as error:
+            # It stays pending, and is claimed again, by us or by another.
+            log.warning("push_event_left", entry=entry.id, error=error)
+        except Exception:
+            log.exception("push_event_failed", entry=entry.id)
+        finally:
+            self._in_hand.discard((entry.stream, entry.id))
+
+    def _drain(self) -> None:
+        log.info("push_worker_draining", in_hand=len(self._crew))
+        if not self._crew.join(timeout=self._settings.request_timeout + 5.0):
+            log.warning("push_worker_left_work", in_hand=len(self._crew))
+            self._crew.kill(timeout=1.0)
+
+
+def run(settings: Settings) -> None:
+    """`wakegate push`: work until SIGTERM or SIGINT. Raises ConfigError, StoreUnavailable if Redis is not there at the
+    start.
+    """
+    redis_settings = settings.of(RedisSettings)
+    url = resolve(redis_settings.url, settings.of(ServerSettings).data_dir)
+    worker = PushWorker(url, settings=settings.of(PushSettings), redis_timeout_s=redis_settings.timeout_s)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, worker.stop)
+    worker.start(REDIS_AT_START_S)
+    notify_ready()
+    worker.run()

@@ -83,20 +83,20 @@ class StreamParser:
     def __init__(self, limits: ParserLimits | None = None, *, content: frozenset[str] = frozenset({ns.CLIENT})) -> None:
         self._limits = limits or ParserLimits()
         self._content = content
-        self._input: deque[bytes] = deque()
+        self._input: list[bytes] = []
         self._events: deque[tuple[Event, int]] = deque()
-        self._begin(b"", ())
+        self._begin(b"")
 
     @classmethod
     def inside(cls, limits: ParserLimits | None = None, *, default: str = ns.CLIENT) -> StreamParser:
         """A parser of first-level elements alone, as if a header with this default namespace ("" for none) had come."""
         parser = cls(limits)
-        parser._begin(b"<stream%b>" % write_attributes({"xmlns": default or None}), ())
+        parser._begin(b"<stream%b>" % write_attributes({"xmlns": default or None}))
         return parser
 
-    def _begin(self, primer: bytes, declared: tuple[tuple[str, str], ...]) -> None:
+    def _begin(self, primer: bytes) -> None:
         self._primer = primer  # a stream header that puts a new expat parser where the old one was
-        self._declared = declared
+        self._declared: tuple[tuple[str, str], ...] = ()
         self._expat: expat.XMLParserType | None = None
         self._base = 0  # expat's index of the first byte of _source
         self._source: bytes | bytearray = b""  # what was read since the boundary of the last call
@@ -146,14 +146,14 @@ class StreamParser:
                 self._trim()
             if not self._input:
                 return None
-            self._read(self._input.popleft())
+            self._read(self._input.pop(0))
 
     def restart(self, *, discard: bool = False) -> None:
         """A new stream begins behind the last event delivered (RFC 6120 §4.3.3). With `discard`, what came there
         already is dropped: after STARTTLS nobody vouches for it (§5.4.3.3).
         """
         rest = self.take_unparsed()
-        self._begin(b"", ())
+        self._begin(b"")
         if rest and not discard:
             self.push(rest)
 
@@ -198,7 +198,7 @@ class StreamParser:
             if not data:
                 return
             if not self._primer and data[0] in _NOT_UTF8:
-                self._error = StreamError(StreamCondition.UNSUPPORTED_ENCODING, "the stream does not begin in UTF-8")
+                self._error = StreamError(StreamCondition.UNSUPPORTED_ENCODING, "no byte order mark, and no UTF-16")
                 return
         if self._source:
             assert isinstance(self._source, bytearray)

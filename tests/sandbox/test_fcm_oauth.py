@@ -34,7 +34,7 @@ def test_the_same_endpoint_by_another_name_is_the_same_audience(sandbox: Sandbox
     [
         ({"iss": "stranger@example.org"}, "invalid_grant"),
         ({"iss": None}, "invalid_grant"),
-        ({"aud": "https://oauth2.googleapis.com/token"}, "invalid_grant"),
+        ({"aud": "https://example.org/token"}, "invalid_grant"),
         ({"exp": 1}, "invalid_grant"),
         ({"exp": None}, "invalid_grant"),
         ({"iat": None}, "invalid_grant"),

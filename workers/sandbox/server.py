@@ -26,6 +26,8 @@ log = get_logger(__name__)
 
 Address = tuple[str, int]
 
+GOOGLE_AUDIENCE = "https://oauth2.googleapis.com/token"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Addresses:
@@ -193,6 +195,9 @@ def _text(address: Address) -> str:
 
 
 def _audiences(address: Address) -> frozenset[str]:
-    """All that a client may call the token endpoint: `localhost` and the address are the same place."""
+    """All that a client may call the token endpoint: `localhost` and the address are the same place.
+
+    COMPAT(google-auth, 2.x): its assertions name Google's endpoint, whatever token_uri they are sent to.
+    """
     hosts = {_text(address), f"localhost:{address[1]}", f"127.0.0.1:{address[1]}"}
-    return frozenset(f"http://{host}{TOKEN_PATH}" for host in hosts)
+    return frozenset({GOOGLE_AUDIENCE, *(f"http://{host}{TOKEN_PATH}" for host in hosts)})

@@ -117,7 +117,8 @@ class HttpPool:
         connection.request(method, path, body=body, headers=headers)
         with connection.getresponse() as response:
             content = response.read(BODY_LIMIT)
-            is_whole = response.isclosed() or not response.read(1)
+            # An answer that is cut off still counts, its status says what was decided; but its connection is of no use.
+            is_whole = not response.length and not response.read(1)
             fields = {name.lower(): value for name, value in response.getheaders()}
             reply = Reply(response.status, fields, content)
             if not is_whole or response.will_close or self._is_closed:

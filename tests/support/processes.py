@@ -143,6 +143,10 @@ class Server:
             victim.wait(10)
         return int(victim.pid)
 
+    def redis(self) -> list[psutil.Process]:
+        """The embedded Redis itself, not the command that runs it."""
+        return [process for process in self.family() if process.name() in ("valkey-server", "redis-server")]
+
     def signal(self, command: str, number: signal.Signals) -> None:
         """Sends a signal (STOP, CONT, TERM) to every process that runs `command`."""
         for process in self.children(command):

@@ -2,5 +2,6 @@
 
 from workers.push.cli import push
 from workers.sandbox.cli import sandbox
+from workers.sweeper.cli import sweeper
 
-__all__ = ["push", "sandbox"]
+__all__ = ["push", "sandbox", "sweeper"]

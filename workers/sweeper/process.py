@@ -1,0 +1,55 @@
+"""The sweeper's process: put together, started, stopped."""
+
+from __future__ import annotations
+
+import signal
+
+import gevent
+from gevent.event import Event
+
+from gateway.mailbox.embedded import resolve
+from gateway.mailbox.journal import Journal
+from gateway.mailbox.mailbox import Mailbox
+from gateway.mailbox.nodes import Sweep
+from gateway.mailbox.settings import OfflineSettings, RedisSettings, SmacksSettings
+from gateway.sections import ServerSettings
+from gateway.settings import Settings
+from gateway.supervisor import notify_ready
+from gateway.telemetry import get_logger
+from workers.sweeper.bounces import Bouncer
+from workers.sweeper.leases import Leases
+from workers.sweeper.sweeper import Sweeper
+
+log = get_logger(__name__)
+
+REDIS_AT_START_S = 30.0
+"""how long a start waits for Redis, which may be starting itself"""
+
+
+def build(settings: Settings, journal: Journal) -> Sweeper:
+    """A sweeper on a journal, as the settings say."""
+    server, smacks, offline = settings.of(ServerSettings), settings.of(SmacksSettings), settings.of(OfflineSettings)
+    sweep = Sweep(journal, smacks=smacks, offline=offline)
+    mailbox = Mailbox(journal, node="", smacks=smacks, offline=offline)
+    return Sweeper(journal, sweep, Bouncer(mailbox, sweep, domains=server.domains), Leases())
+
+
+def run(settings: Settings) -> None:
+    """Sweep until SIGTERM or SIGINT. Raises ConfigError, StoreUnavailable when it cannot start."""
+    redis = settings.of(RedisSettings)
+    journal = Journal(resolve(redis.url, settings.of(ServerSettings).data_dir), timeout_s=redis.timeout_s)
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, stopping.set)
+    sweeper = build(settings, journal)
+    journal.start()
+    try:
+        journal.wait_up(REDIS_AT_START_S)
+        sweeper.start()
+        log.info("sweeper_started")
+        notify_ready()
+        stopping.wait()
+        sweeper.stop()
+        log.info("sweeper_stopped")
+    finally:
+        journal.stop()

@@ -86,6 +86,9 @@ class AppSettings:
 class PushSettings:
     """[push] When phones are woken, and how hard is tried."""
 
+    max_devices: int = setting(
+        10, unit="devices", least=1, most=1000, help="Registrations one account may have; the oldest goes."
+    )
     burst: float = setting(
         0.0, unit="s", least=0, most=5, help="Wait this long for more before the first push of a burst."
     )

@@ -65,6 +65,8 @@ local function acknowledge(p, s, upto)
   end
   s.acked, s.important_acked = upto, s.important_acked + woken
   redis.call('HSET', K.session(p, s.sid), 'acked', upto, 'important_acked', s.important_acked)
+  -- The device has everything it was woken for: what comes next is worth a push of its own, however soon it comes.
+  if woken > 0 and s.important_acked >= s.important then redis.call('HSET', K.session(p, s.sid), 'pushed_at', 0) end
   fate(p, 'acked', messages)
 end
 

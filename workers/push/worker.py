@@ -34,7 +34,12 @@ log = get_logger(__name__)
 BLOCK_S: Final = 1.0
 """How long a read waits for events: also how soon a stop is noticed."""
 
+SPARE_S: Final = 5.0
+"""What an event may take beyond its slowest parts before another worker takes it over."""
+
 REDIS_AT_START_S: Final = 30.0
+"""Redis may be starting itself."""
+
 PAUSE_S: Final = 0.5
 
 
@@ -55,7 +60,7 @@ class PushWorker:
             streams=tuple(STREAMS),
             group=CONSUMER_GROUP,
             name=name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
-            claim_after_s=2 * settings.request_timeout + settings.burst + 2 * redis_timeout_s,
+            claim_after_s=settings.burst + settings.request_timeout + redis_timeout_s + SPARE_S,
         )
         self._in_hand: set[tuple[str, str]] = set()
         self._stopping = Flag()

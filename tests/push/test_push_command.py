@@ -1,0 +1,174 @@
+"""`wakegate push` as an operator runs it: in processes of its own, which are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.mailbox.keys import CONSUMER_GROUP
+from gateway.mailbox.pushes import STREAMS, Event, Pushes
+from tests.push.sleeping import Town, wait_until
+from workers.consumer import Consumer
+from workers.sandbox.server import Sandbox
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def town(redis_url: str) -> Iterator[Town]:
+    """Mailboxes on an empty Redis."""
+    made = Town(redis_url)
+    yield made
+    made.leave()
+
+
+@pytest.fixture
+def config(tmp_path: Path, redis_url: str, sandbox: Sandbox) -> Path:
+    """A configuration with both providers at the sandbox, and one that nobody answers for."""
+    where = sandbox.addresses
+    apns = f"""
+provider = "apns"
+topic = "org.example.chat"
+team_id = "TEAM123456"
+key_file = "{where["apns_key_file"]}"
+ca_file = "{where["ca_file"]}"
+endpoint = "{where["apns_endpoint"]}"
+"""
+    file = tmp_path / "wakegate.toml"
+    file.write_text(f"""
+[redis]
+url = "{redis_url}"
+timeout_s = 1.0
+
+[push]
+request_timeout = 1.0
+
+[push.apps.chat]
+key_id = "KEY1234567"
+{apns}
+[push.apps.stranger]
+key_id = "KEY0000000"
+{apns}
+[push.apps.droid]
+provider = "fcm"
+service_account_file = "{where["service_account_file"]}"
+endpoint = "{where["fcm_endpoint"]}"
+""")
+    return file
+
+
+def start(config: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "gateway", "push", "--config", str(config)], cwd=ROOT)
+
+
+def ask(config: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", "push", *words, "--config", str(config)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def delivered(sandbox: Sandbox) -> int:
+    return len(sandbox.record.since(status=200))
+
+
+def test_a_worker_that_is_killed_loses_no_push(config: Path, town: Town, sandbox: Sandbox) -> None:
+    sandbox.arm_apns(action="ignore")
+    doomed = start(config)
+    for number in range(20):
+        town.a_sleeping_phone(f"user{number}@localhost", token=f"{number:064x}").gets()
+    wait_until(lambda: len(sandbox.record.since()) >= 20, 60)
+    os.kill(doomed.pid, signal.SIGKILL)
+    doomed.wait(20)
+    sandbox.faults.disarm()
+    heir = start(config)
+    try:
+        wait_until(lambda: town.let_retries_fall_due() is None and delivered(sandbox) == 20, 90)
+        wait_until(lambda: town.let_retries_fall_due() is None and town.events() == 0, 30)
+    finally:
+        heir.terminate()
+
+    assert 0 == heir.wait(30)
+    assert {f"{number:064x}" for number in range(20)} == {p.token for p in sandbox.record.since(status=200)}
+    assert 0 == sandbox.stats()["apns_duplicates"]
+
+
+@pytest.mark.parametrize("app", ["chat", "droid"])
+def test_check_says_that_a_credential_is_good(config: Path, sandbox: Sandbox, app: str) -> None:
+    done = ask(config, "check", app)
+
+    assert 0 == done.returncode, done.stderr
+    assert done.stdout.startswith(f"{app}: ")
+    assert 0 == len(sandbox.record.since(provider="apns"))
+
+
+def test_check_of_an_app_that_is_not_there_names_those_that_are(config: Path) -> None:
+    done = ask(config, "check", "other")
+
+    assert 1 == done.returncode
+    assert "chat, stranger, droid" in done.stderr
+
+
+@pytest.mark.parametrize(("app", "token"), [("chat", "ab" * 32), ("droid", "a-registration-token")])
+def test_a_test_push_arrives(config: Path, sandbox: Sandbox, app: str, token: str) -> None:
+    done = ask(config, "test", app, token)
+
+    assert 0 == done.returncode, done.stderr
+    assert "accepted as" in done.stdout
+    assert token == sandbox.record.since()[0].token
+
+
+def test_a_test_push_says_why_it_failed(config: Path) -> None:
+    done = ask(config, "test", "stranger", "ab" * 32)
+
+    assert 1 == done.returncode
+    assert "InvalidProviderToken" in done.stderr
+
+
+def a_dead_letter(town: Town) -> None:
+    """What a worker does that gives up."""
+    town.a_sleeping_phone().gets()
+    pushes = Pushes(town.journal)
+    consumer = Consumer(town.url, streams=tuple(STREAMS), group=CONSUMER_GROUP, name="resigned", claim_after_s=60)
+    (entry,) = list(consumer.read(10, block_s=1.0))
+    event = Event.read(STREAMS[entry.stream], entry.id, entry.fields)
+    claim: Any = pushes.claim(event, floor_ms=0)
+    pushes.bury(event, claim.registrations[0], "why not")
+    pushes.done(event, final=True)
+    consumer.leave()
+
+
+def test_dead_letters_are_listed_without_secrets_and_replayed(config: Path, town: Town) -> None:
+    a_dead_letter(town)
+    listed = ask(config, "dead", "list", "--json")
+    letter = json.loads(listed.stdout)
+    replayed = ask(config, "dead", "replay", letter["letter"])
+
+    assert ("juliet@localhost", "chat", "why not") == (letter["user"], letter["app"], letter["why"])
+    assert "ab" * 32 not in listed.stdout
+    assert "1 replayed\n" == replayed.stdout
+    assert 1 == town.events()
+    assert "" == ask(config, "dead", "list").stdout
+
+
+def test_replaying_a_letter_that_is_not_there_is_a_failure(config: Path) -> None:
+    done = ask(config, "dead", "replay", "1-0")
+
+    assert 1 == done.returncode
+    assert "1-0: there is no such letter" in done.stderr
+
+
+def test_replaying_nothing_is_wrong_use(config: Path) -> None:
+    assert 2 == ask(config, "dead", "replay").returncode

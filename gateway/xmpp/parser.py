@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final, NoReturn
 from xml.parsers import expat
@@ -185,6 +186,8 @@ class StreamParser:
             self._source = bytearray(self._source[self._boundary :])
         self._base += self._boundary
         self._fed -= self._boundary
+        self._start -= self._boundary
+        self._head -= self._boundary
         self._boundary = self._delivered = 0
 
     def _read(self, data: bytes) -> None:
@@ -233,9 +236,8 @@ class StreamParser:
         """A new expat parser, told what the stream header declared if that was read already."""
         parser = self._expat = expat.ParserCreate("UTF-8", _SEPARATOR)
         # Since 2.6 expat may keep back an element until more bytes come, which on a live stream is too late.
-        defer = getattr(parser, "SetReparseDeferralEnabled", None)
-        if defer is not None:
-            defer(False)
+        with suppress(AttributeError):
+            parser.SetReparseDeferralEnabled(False)
         if self._primer:
             parser.Parse(self._primer, False)
         else:

@@ -99,6 +99,8 @@ class Gateway:
             on_connected=lambda: None,
         )
         listen = settings.of(ListenSettings)
+        if listen.websocket:
+            log.warning("websocket_not_available_yet", addresses=listen.websocket)
         most, patience = limits.max_connections, limits.write_timeout
         listeners = [
             Listener(listen.c2s, serve(node), max_connections=most, write_timeout_s=patience),
@@ -127,11 +129,11 @@ class Gateway:
         """
         for listener in self.listeners:
             listener.stop_accepting()
-        for connection in list(self.node.connections):
-            connection.end(None)
         deadline = gevent.Timeout.start_new(DRAIN_S)
         try:
             while self.node.connections:
+                for connection in list(self.node.connections):  # again, for those that were about to bind
+                    connection.end(None)
                 gevent.sleep(0.02)
             nodes.leave(self.journal, self.node.name)
         except (gevent.Timeout, StoreError) as late:

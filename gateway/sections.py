@@ -39,7 +39,7 @@ class ListenSettings:
 
     c2s: list[str] = setting(["127.0.0.1:5222"], help="XMPP clients, STARTTLS (RFC 6120).")
     c2s_tls: list[str] = setting(["127.0.0.1:5223"], help="XMPP clients, direct TLS (XEP-0368).")
-    websocket: list[str] = setting(["127.0.0.1:5280"], help="XMPP over WebSocket (RFC 7395), at /xmpp-websocket.")
+    websocket: list[str] = setting([], help="XMPP over WebSocket (RFC 7395), at /xmpp-websocket. Not available yet.")
     web: list[str] = setting(["127.0.0.1:5281"], help="Admin API, dashboard, /metrics, /healthz.")
 
     def faults(self) -> Iterator[str]:

@@ -25,6 +25,8 @@ MESSAGE_TYPES = frozenset({"chat", "normal", "groupchat", "headline", "error"})
 
 SUBSCRIPTIONS = frozenset({"subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe"})
 
+PRESENCE_TYPES = SUBSCRIPTIONS | {None, "unavailable", "error"}
+
 IQ_TYPES = frozenset({"get", "set", "result", "error"})
 
 
@@ -119,7 +121,10 @@ class Router:
         self._deliver(element, to, entry.MESSAGE, kind, flags_of(traits), inbound)
 
     def _route_presence(self, element: Element, to: JID | None, inbound: Inbound) -> None:
-        if to is None or element.attrs.get("type") in SUBSCRIPTIONS:
+        type_ = element.attrs.get("type")
+        if type_ not in PRESENCE_TYPES:
+            raise StanzaError(StanzaCondition.BAD_REQUEST, "there is no such type of presence")
+        if to is None or type_ in SUBSCRIPTIONS:
             raise StanzaError(StanzaCondition.FEATURE_NOT_IMPLEMENTED, "this server keeps no rosters yet")
         if not self.is_local(to) or not to.local:
             inbound.settled()

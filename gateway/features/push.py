@@ -23,6 +23,9 @@ HOST = "push"
 LONGEST = 4096
 """characters of a node or a token; the longest real ones are a few hundred"""
 
+ENVIRONMENTS = ("", "production", "sandbox", "auto")
+CONTENTS = ("", "none", "sender", "body", "encrypted")
+
 ENCRYPTED = frozenset({*ns.OMEMO, ns.OPENPGP, ns.PGP_LEGACY})
 
 
@@ -63,6 +66,13 @@ def _short(text: str, what: str) -> str:
     return text
 
 
+def _one_of(fields: dict[str, str], name: str, known: tuple[str, ...]) -> str:
+    value = fields.get(name, "")
+    if value not in known:
+        raise StanzaError(StanzaCondition.BAD_REQUEST, f"the field {name} is one of {', '.join(known[1:])}")
+    return value
+
+
 def _options(payload: dict[str, Any]) -> dict[str, str]:
     """The fields of the publish-options form (XEP-0357 section 5)."""
     form = forms.read(payload.get(f"{ns.DATA_FORMS}|x"))
@@ -95,8 +105,8 @@ def enable(query: Query) -> None:
         resource=session.jid.resource,
         app=app,
         token=token,
-        environment=fields.get("environment", ""),
-        content=fields.get("content", ""),
+        environment=_one_of(fields, "environment", ENVIRONMENTS),
+        content=_one_of(fields, "content", CONTENTS),
     )
     query.services.mailbox.register(
         session.grip,

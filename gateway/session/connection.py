@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import gevent
+from gevent.event import Event
 
 from gateway.errors import WakegateError
 from gateway.mailbox.errors import StoreError
@@ -28,6 +29,10 @@ log = get_logger(__name__)
 
 BEFORE_AUTHENTICATION = ParserLimits(stanza_bytes=10_000, depth=8)
 """what somebody unknown may send at once: the least that RFC 6120 section 13.12 allows"""
+
+
+MOST_BACKLOG = 1_048_576
+"""bytes that a client has not taken yet; beyond them nothing more is read from it"""
 
 
 class Connection:
@@ -72,6 +77,9 @@ class Connection:
         except StoreError as error:
             log.warning("connection_lost_store", error=str(error))
             self._refuse(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
+        except Exception:  # top of a greenlet: whatever happened, the client is told and the session sleeps
+            log.exception("connection_failed", peer=self._link.peer)
+            self._refuse(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
         finally:
             self._finish(by_client=by_client)
 
@@ -96,12 +104,32 @@ class Connection:
         return False
 
     def _read(self, deadline: float) -> bytes:
+        if self._link.backlog > MOST_BACKLOG:
+            self._wait_until_taken()
         if self.session is not None:
             return self._link.read()
+        left_s = deadline - time.monotonic()
         try:
-            return self._link.read(timeout_s=max(0.01, deadline - time.monotonic()))
-        except TimeoutError as late:
-            raise StreamError(StreamCondition.CONNECTION_TIMEOUT, "no resource was bound in time") from late
+            if left_s > 0:  # a client that sends a little all the time would never run into the timeout
+                return self._link.read(timeout_s=left_s)
+        except TimeoutError:
+            log.debug("negotiation_silent", peer=self._link.peer)
+        raise StreamError(StreamCondition.CONNECTION_TIMEOUT, "no resource was bound in time")
+
+    def _wait_until_taken(self) -> None:
+        """The client sends, but does not read what it is answered: its answers must not fill our memory."""
+        link, former, taken = self._link, self._link.on_drained, Event()
+
+        def drained() -> None:
+            taken.set()
+            if former is not None:
+                former()
+
+        link.on_drained = drained
+        while link.backlog > MOST_BACKLOG and not link.closed:
+            taken.clear()
+            taken.wait(1.0)
+        link.on_drained = former
 
     def _opened(self, event: StreamOpened) -> None:
         if self._negotiation is None:
@@ -149,6 +177,7 @@ class Connection:
         if self._node.tls_context is None:
             raise StreamError(StreamCondition.UNSUPPORTED_FEATURE)
         self._parser.restart(discard=True)
+        self._stream_open = False
         try:
             self._link.start_tls(self._node.tls_context)
         except (OSError, WakegateError) as error:
@@ -159,6 +188,7 @@ class Connection:
     def restart(self) -> None:
         """See `negotiation.Channel`."""
         self._parser.restart(discard=False)
+        self._stream_open = False
 
     def raise_limits(self) -> None:
         """See `negotiation.Channel`."""
@@ -213,10 +243,7 @@ class Connection:
         log.info("stream_error", condition=str(error.condition), text=error.text, peer=self._link.peer)
         if not self._stream_open and self._negotiation is not None:
             self._stream_open = True
-            try:
-                self._negotiation.opened({"version": "1.0"})
-            except StreamError:
-                log.debug("stream_error_before_header")
+            self._negotiation.answer_header({})
         self._last_words()
         self.write(error.to_bytes() + CLOSE)
         self._said_goodbye = True
@@ -228,14 +255,15 @@ class Connection:
 
     def _finish(self, *, by_client: bool) -> None:
         self._ended = True
-        self._node.connections.pop(self, None)
-        session = self.session
-        if session is not None:
-            session.end(by_client=by_client)
-        if by_client and not self._said_goodbye:
-            self.write(CLOSE)
+        try:
+            if self.session is not None:
+                self.session.end(by_client=by_client)
+            if by_client:
+                self.write(CLOSE)
+        finally:
             self._said_goodbye = True
-        self._link.close()
+            self._node.connections.pop(self, None)
+            self._link.close()
 
 
 def serve(node: Node) -> Callable[[Link], None]:

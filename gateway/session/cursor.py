@@ -17,8 +17,11 @@ from gateway.mailbox.errors import StoreError
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import Grip
 from gateway.session.rhythm import Rhythm
+from gateway.telemetry import get_logger
 from gateway.xmpp.delay import delay_child, has_delay_from
-from gateway.xmpp.stanza import add_child
+from gateway.xmpp.stanza import NotAnElement, add_child
+
+log = get_logger(__name__)
 
 HIGH_WATER = 65536
 """bytes the socket has not taken; beyond them nothing more is read from the queue"""
@@ -139,6 +142,9 @@ class Cursor:
         """Write what can be written now. Called once per turn of the hub, however many notices came."""
         if self.held:
             return
+        if self._backlog() >= HIGH_WATER:
+            self._ahead.clear()  # read again from the queue when the socket has taken what it was given
+            return
         ahead, parts, sent = self._ahead, [], self.sent
         limit = self.acked + self._window
         while sent < limit and (stanza := ahead.pop(sent + 1, None)) is not None:
@@ -178,8 +184,13 @@ class Cursor:
 
     def _rendered(self, entry: Entry) -> bytes:
         """An entry that waited carries the time at which it came (XEP-0203; XEP-0198 section 6, XEP-0160)."""
-        if entry.kind != MESSAGE or entry.stamp_ms >= self._started_ms or has_delay_from(entry.stanza, self._domain):
+        if entry.kind != MESSAGE or entry.stamp_ms >= self._started_ms:
             return entry.stanza
+        try:
+            if has_delay_from(entry.stanza, self._domain):
+                return entry.stanza
+        except NotAnElement:
+            log.info("stanza_too_large_to_look_into", session=self.grip.sid, bytes=len(entry.stanza))
         return add_child(entry.stanza, delay_child(self._domain, entry.stamp_ms))
 
     def _after_write(self) -> None:

@@ -70,20 +70,36 @@ class AckRequest:
 class Arrivals:
     """What came in and is not finished yet, oldest first."""
 
-    __slots__ = ("_progress", "_waiting", "finished")
+    __slots__ = ("_in_flight", "_progress", "_waiting", "finished")
 
     def __init__(self, finished: int = 0) -> None:
         self._waiting: deque[Arrival | AckRequest] = deque()
         self._progress: Event | None = None
+        self._in_flight = 0
         self.finished = finished
         """everything up to this inbound count is finished"""
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        """Stanzas without an outcome, and answers on their way to the store: what one client makes us hold."""
+        return len(self._waiting) + self._in_flight
 
     def add(self, item: Arrival | AckRequest) -> None:
         """It came after everything that is here."""
         self._waiting.append(item)
+
+    def take_back(self, item: Arrival) -> None:
+        """The newest one ends the stream; nothing waits for its outcome."""
+        if self._waiting and self._waiting[-1] is item:
+            self._waiting.pop()
+
+    def answer_submitted(self) -> None:
+        """An answer, or a count to be told, is on its way to the store."""
+        self._in_flight += 1
+
+    def answer_stored(self) -> None:
+        """The store has said something about it."""
+        self._in_flight -= 1
+        self._tell()
 
     def advance(self) -> None:
         """Finish what can be finished, in order."""
@@ -92,18 +108,18 @@ class Arrivals:
             item = waiting.popleft()
             self.finished = item.count
             item.finish()
-        if self._progress is not None:
-            self._progress.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            progress.set()
 
     def wait_below(self, most: int, timeout_s: float) -> bool:
-        """Wait until fewer than `most` are unfinished; False after `timeout_s` seconds."""
+        """Wait until fewer than `most` are unfinished; False after `timeout_s` seconds. Several greenlets may wait."""
         deadline = time.monotonic() + timeout_s
-        self._progress = Event()
-        try:
-            while len(self._waiting) >= most:
-                self._progress.clear()
-                if not self._progress.wait(deadline - time.monotonic()):
-                    return False
-            return True
-        finally:
-            self._progress = None
+        while len(self) >= most:
+            progress = self._progress = self._progress or Event()
+            if not progress.wait(max(0.0, deadline - time.monotonic())):
+                return False
+        return True

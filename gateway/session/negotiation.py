@@ -13,7 +13,7 @@ from gateway.mailbox.errors import StoreError
 from gateway.mailbox.model import NotResumed, Resumed
 from gateway.mailbox.notices import publish_conflict
 from gateway.mailbox.settings import SmacksSettings
-from gateway.sections import LimitSettings
+from gateway.sections import LimitSettings, ServerSettings
 from gateway.session import stream
 from gateway.session.authentication import Authentication
 from gateway.session.node import Node
@@ -94,21 +94,31 @@ class Negotiation:
 
     def opened(self, attrs: Mapping[str, str]) -> None:
         """The client sent a stream header: answer it with ours and what it may do now. Raises StreamError."""
-        to = attrs.get("to", "")
-        try:
-            domain = JID.parse(to).domain if to else next(iter(self._node.domains))
-        except JIDError:
-            domain = to
-        known = domain in self._node.domains
-        self._domain = domain if known else next(iter(self._node.domains))
-        self._channel.write(stream.header(domain=self._domain, stream_id=self._node.new_id(), to=attrs.get("from")))
-        if not known:
-            raise StreamError(StreamCondition.HOST_UNKNOWN)
+        self.answer_header(attrs)
         if not attrs.get("version", "0.9").startswith("1."):
             raise StreamError(StreamCondition.UNSUPPORTED_VERSION)
+        to = attrs.get("to", "")
+        if to and self._addressed(to) is None:
+            raise StreamError(StreamCondition.HOST_UNKNOWN)
         if self._jid is not None and self._jid.domain != self._domain:
             raise StreamError(StreamCondition.NOT_AUTHORIZED, "authenticated for another domain")
         self._channel.write(self._features())
+
+    def answer_header(self, attrs: Mapping[str, str]) -> None:
+        """Our stream header, which has to come before everything else, a stream error too. Without `to` the client
+        means the domain that it is authenticated for, or else the first one.
+        """
+        usual = self._jid.domain if self._jid is not None else self._node.settings.of(ServerSettings).domains[0]
+        self._domain = self._addressed(attrs.get("to", "")) or usual
+        self._channel.write(stream.header(domain=self._domain, stream_id=self._node.new_id(), to=attrs.get("from")))
+
+    def _addressed(self, to: str) -> str | None:
+        """The domain of ours that a header's `to` names."""
+        try:
+            domain = JID.parse(to).domain
+        except JIDError:
+            return None
+        return domain if domain in self._node.domains else None
 
     def _features(self) -> bytes:
         limits = stream.limits(self._node.settings.of(LimitSettings))

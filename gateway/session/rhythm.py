@@ -96,9 +96,12 @@ class Rhythm:
             gevent.sleep(PAUSE_S)
             now = time.monotonic()
             unasked, self._unasked = self._unasked, {}
-            for cursor in unasked:
-                cursor.ask(now)
-            self._find_overdue(now)
+            try:
+                for cursor in unasked:
+                    cursor.ask(now)
+                self._find_overdue(now)
+            except Exception:
+                log.exception("rhythm_failed")
             if not self._unasked and not self._outstanding:
                 self._work.clear()
 

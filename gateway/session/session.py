@@ -57,6 +57,7 @@ class Session:
         "arrivals",
         "cursor",
         "grip",
+        "has_failed",
         "has_said_last_words",
         "inbound",
         "is_available",
@@ -110,6 +111,8 @@ class Session:
         self.is_resumable = False
         self.is_available = False
         self.has_said_last_words = False
+        self.has_failed = False
+        """the store refused something: what has no outcome yet will get none on this connection"""
         self.is_lost = False
         """another connection has the session now, or it is gone: nothing of it may be written any more"""
         # Before XEP-0198 is on nothing can be resumed, so the origin only has to outlive a lost connection to Redis.
@@ -144,9 +147,21 @@ class Session:
             self._route(element, arrival)
         except StanzaError as error:
             self._refuse(element, error, arrival)
+        except (StreamError, StoreError):
+            self.arrivals.take_back(arrival)
+            raise
+        except Exception:
+            # A fault of ours. Should it end the stream, the client would send the same stanza again after each
+            # resumption, for ever.
+            log.exception("stanza_failed", session=self.grip.sid, name=element.name)
+            self._refuse(element, StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR), arrival)
         if self.cursor.counts:
             self.node.registry.dirty[self] = None
-        while len(self.arrivals) > MOST_ARRIVALS and not self.is_lost:
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Read nothing more from a client that makes us wait for the store faster than the store answers."""
+        while len(self.arrivals) > MOST_ARRIVALS and not self.is_lost and not self.has_failed:
             self.arrivals.wait_below(MOST_ARRIVALS, 1.0)
 
     def _route(self, element: Element, arrival: Arrival) -> None:
@@ -160,7 +175,7 @@ class Session:
             to = JID.parse(to_text) if to_text is not None else None
         except JIDError as error:
             raise StanzaError(StanzaCondition.JID_MALFORMED, str(error)) from error
-        if element.name == "presence" and to is None and element.attrs.get("type") in (None, "unavailable", "error"):
+        if element.name == "presence" and to is None and element.attrs.get("type") in (None, "unavailable"):
             self._own_presence(element, arrival)
         else:
             self.node.router.route(element, to, arrival)
@@ -210,6 +225,7 @@ class Session:
         """Queue a stanza of the server's own for this client, with the inbound count it answers."""
 
         def done(answer: Any) -> None:
+            self.arrivals.answer_stored()
             if isinstance(answer, StoreError):
                 self.store_failed(answer)
             elif answer[0] == "ok":
@@ -225,12 +241,14 @@ class Session:
         count = inbound if self.cursor.counts else None
         if count is not None and count > self.kept:
             self.kept = count
+        self.arrivals.answer_submitted()
         self.node.mailbox.append(self.grip, kind=kind, flags="", inbound=count, stanza=stanza, done=done)
 
     def ack_requested(self) -> None:
-        """The client sent <r/>."""
+        """The client sent <r/>. Waits as `receive` does."""
         self.arrivals.add(AckRequest(self, self.inbound))
         self.arrivals.advance()
+        self._hold_back()
 
     def acknowledge_inbound(self, count: int, told: Callable[[], None] | None = None) -> None:
         """Everything up to `count` has its outcome: keep that, then tell it. Nothing is told before
@@ -238,6 +256,7 @@ class Session:
         """
 
         def done(answer: Any) -> None:
+            self.arrivals.answer_stored()
             if isinstance(answer, StoreError):
                 self.store_failed(answer)
             elif not answer:
@@ -248,6 +267,7 @@ class Session:
                 told()
 
         self.kept = max(self.kept, count)
+        self.arrivals.answer_submitted()
         self.node.mailbox.handled(self.grip, count, done)
 
     def keep_inbound(self) -> None:
@@ -281,6 +301,7 @@ class Session:
         """
         if not isinstance(error, StoreUnavailable):
             log.error("session_store_failed", session=self.grip.sid, error=str(error))
+        self.has_failed = True
         self._pipe.end(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
 
     def end(self, *, by_client: bool) -> None:

@@ -87,7 +87,7 @@ class Smacks:
             push_max_ms=ceiling * 1000 if wish is None else 0,
             base=cursor.sent,
         )
-        if granted_ms is None:
+        if granted_ms is None or session.is_lost:
             session.lost()
             return
         cursor.start_counting()

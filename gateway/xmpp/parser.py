@@ -195,8 +195,7 @@ class StreamParser:
         if self._closed:
             return
         if self._depth <= 1 and not self._source:
-            # White space keeps connections alive and need not wake a parked parser. Before a stream header it is
-            # harmless too, but not to expat, which wants the XML declaration at the very start.
+            # White space need not wake a parked parser, and expat wants the XML declaration at the very start.
             data = data.lstrip(SPACE)
             if not data:
                 return

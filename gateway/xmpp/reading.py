@@ -6,7 +6,9 @@ from gateway.xmpp.element import Element
 
 
 def child_text(element: Element, *path: tuple[str, str]) -> str:
-    """The text of a descendant, by (namespace, name) from the element's children down; "" if it is not there or not just once."""
+    """The text of a descendant, by (namespace, name) from the element's children down; "" if it is not there, or not
+    just once.
+    """
     value: object = next(iter(element.payload().values()))
     for namespace, name in path:
         if not isinstance(value, dict):

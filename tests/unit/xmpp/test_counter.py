@@ -15,7 +15,9 @@ def test_h_is_an_unsigned_int(text: str, h: int) -> None:
     assert h == counter.parse_h(text)
 
 
-@pytest.mark.parametrize("text", ["", " 1", "1 ", "-1", "+1", "1.0", "4294967296", "9" * 400, "١", "0x1", "1\n", "one"])
+@pytest.mark.parametrize(
+    "text", ["", " 1", "1 ", "-1", "+1", "1.0", "4294967296", "9" * 400, "\u0661", "0x1", "1\n", "one"]
+)
 def test_what_is_no_unsigned_int_is_invalid(text: str) -> None:
     with pytest.raises(StreamError) as caught:
         counter.parse_h(text)

@@ -39,14 +39,21 @@ def test_a_child_is_found_by_its_namespace_and_its_name() -> None:
 
 @pytest.mark.parametrize(
     ("stanza", "inner"),
-    [(b"<iq/>", b""), (b"<iq></iq>", b""), (b"<iq a='>'>t<b/>&amp;</iq >", b"t<b/>&amp;"), (b"<iq a='/'>/></iq>", b"/>")],
+    [
+        (b"<iq/>", b""),
+        (b"<iq></iq>", b""),
+        (b"<iq a='>'>t<b/>&amp;</iq >", b"t<b/>&amp;"),
+        (b"<iq a='/'>/></iq>", b"/>"),
+    ],
 )
 def test_the_inner_bytes_stand_between_the_tags(stanza: bytes, inner: bytes) -> None:
     assert inner == element(stanza).inner
 
 
 def test_attributes_are_replaced_added_and_removed_and_the_rest_is_kept() -> None:
-    found = element(b"<message to='a'  id=\"1'\" type='chat' xml:lang='de'><body>x &amp; <![CDATA[<y>]]></body></message>")
+    found = element(
+        b"<message to='a'  id=\"1'\" type='chat' xml:lang='de'><body>x &amp; <![CDATA[<y>]]></body></message>"
+    )
 
     retagged = found.retagged({"from": "r&j", "to": "b", "type": None})
 

@@ -22,7 +22,8 @@ def test_a_stream_error_is_written_as_the_rfc_shows() -> None:
 
     assert (
         b"<stream:error><not-well-formed xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
-        b"<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>a &lt; b</text><x xmlns='urn:x'/></stream:error>"
+        b"<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>a &lt; b</text>"
+        b"<x xmlns='urn:x'/></stream:error>"
     ) == error.to_bytes()
     assert "not-well-formed: a < b" == str(error)
 

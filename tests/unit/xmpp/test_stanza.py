@@ -84,7 +84,9 @@ def test_a_child_is_added_to_an_element_only(stanza: bytes) -> None:
         add_child(stanza, b"<c/>")
 
 
-@pytest.mark.parametrize("stanza", [b"", b"text", b"<a>", b"<a", b"<a/><b/>", b"<a/>x", b"</stream>", b"<p:a/>", b"<!---->"])
+@pytest.mark.parametrize(
+    "stanza", [b"", b"text", b"<a>", b"<a", b"<a/><b/>", b"<a/>x", b"</stream>", b"<p:a/>", b"<!---->"]
+)
 def test_one_element_is_peeked_at_and_nothing_else(stanza: bytes) -> None:
     with pytest.raises(NotAnElement):
         peek(stanza)

@@ -3,5 +3,6 @@
 from workers.push.cli import push
 from workers.sandbox.cli import sandbox
 from workers.sweeper.cli import sweeper
+from workers.web.cli import web
 
-__all__ = ["push", "sandbox", "sweeper"]
+__all__ = ["push", "sandbox", "sweeper", "web"]

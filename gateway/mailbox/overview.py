@@ -1,0 +1,99 @@
+"""What the store knows of itself, on one page: for `wakegate status`, the dashboard and /metrics. Numbers only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.mailbox import keys, nodes
+from gateway.mailbox.accounts import Accounts
+from gateway.mailbox.journal import Journal
+from gateway.mailbox.model import Census
+from gateway.mailbox.pushes import Pushes
+
+ACCEPTED = "accepted"
+"""the counter of messages that were taken; every other one counts an end"""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLine:
+    """One gateway node. `sessions` are those it owns; `declared_dead`: its supervisor saw it die."""
+
+    node: str
+    heartbeats: int
+    sessions: int
+    declared_dead: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything at one moment. `oldest_event_s`: for how long the oldest push event has waited, None if none waits."""
+
+    nodes: tuple[NodeLine, ...]
+    census: Census
+    outcomes: dict[str, int]
+    dead_letters: int
+    oldest_event_s: float | None
+
+    @property
+    def live(self) -> int:
+        """Sessions that a node owns."""
+        return sum(node.sessions for node in self.nodes)
+
+    @property
+    def waiting_messages(self) -> int:
+        """Accepted messages that have not met their fate yet: in a queue, or offline. Below 0, the books are wrong."""
+        fates = self.census.fates
+        return 2 * fates.get(ACCEPTED, 0) - sum(fates.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """As `wakegate status --json` and /api/status show it."""
+        census = self.census
+        return {
+            "nodes": [
+                {
+                    "node": line.node,
+                    "heartbeats": line.heartbeats,
+                    "sessions": line.sessions,
+                    "declared_dead": line.declared_dead,
+                }
+                for line in self.nodes
+            ],
+            "accounts": census.accounts,
+            "sessions": {"live": self.live, "sleeping": census.sleeping},
+            "outbox": census.outbox,
+            "fates": dict(sorted(census.fates.items())),
+            "messages_waiting": self.waiting_messages,
+            "push": {
+                "events_waiting": census.events,
+                "oldest_event_s": None if self.oldest_event_s is None else round(self.oldest_event_s, 1),
+                "retries": census.retries,
+                "dead_letters": self.dead_letters,
+                "outcomes": dict(sorted(self.outcomes.items())),
+            },
+        }
+
+
+def collect(journal: Journal, now: float) -> Overview:
+    """Look at everything; `now` in seconds since 1970. Raises StoreError."""
+    census = Accounts(journal).census()
+    dead = nodes.declared_dead(journal)
+    heartbeats = nodes.heartbeats(journal)
+    owned = {node: _sessions_of(journal, node) for node in sorted(heartbeats.keys() | dead)}
+    return Overview(
+        nodes=tuple(NodeLine(node, heartbeats.get(node, 0), count, node in dead) for node, count in owned.items()),
+        census=census,
+        outcomes=Pushes(journal).outcomes(),
+        dead_letters=int(journal.call("XLEN", keys.DEAD_LETTERS)),
+        oldest_event_s=max(0.0, now - census.oldest_event_ms / 1000) if census.oldest_event_ms else None,
+    )
+
+
+def _sessions_of(journal: Journal, node: str) -> int:
+    """In one round trip: all buckets are asked before the last answer is waited for."""
+    counts: list[Any] = []
+    buckets = [keys.bucket_prefix(bucket) for bucket in range(keys.BUCKETS)]
+    for bucket in buckets[:-1]:
+        journal.submit(counts.append, "SCARD", keys.key(bucket, "owned", node))
+    counts.append(journal.call("SCARD", keys.key(buckets[-1], "owned", node)))
+    return sum(count for count in counts if isinstance(count, int))

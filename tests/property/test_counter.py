@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.xmpp import counter
@@ -12,6 +12,7 @@ STARTS = st.integers(0, 5) | st.integers(2**32 - 5, 2**32 + 5) | st.integers(2**
 STEPS = st.lists(st.tuples(st.sampled_from(["send", "ack"]), st.integers(-3, 8)), max_size=30)
 
 
+@settings(deadline=None)
 @given(STARTS, STEPS)
 def test_counts_agree_with_a_list_of_what_was_sent(start: int, steps: list[tuple[str, int]]) -> None:
     unacked: list[int] = []  # absolute numbers of stanzas
@@ -37,6 +38,7 @@ def test_counts_agree_with_a_list_of_what_was_sent(start: int, steps: list[tuple
     assert sent - acked == len(unacked)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**40), st.integers(0, 2**32 - 1))
 def test_what_is_on_the_wire_leads_back(since: int, step: int) -> None:
     assert step == counter.distance(counter.wire(since + step), since)

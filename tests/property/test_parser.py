@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.xmpp.escape import escape
@@ -53,6 +53,7 @@ def splits(draw: Any, data: bytes) -> list[bytes]:
     return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_split_of_the_bytes_gives_the_same_events(data: st.DataObject) -> None:
     stream = data.draw(STREAMS)
@@ -63,6 +64,7 @@ def test_any_split_of_the_bytes_gives_the_same_events(data: st.DataObject) -> No
     assert whole[1] is None
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_parser_that_is_parked_whenever_it_can_be_gives_the_same_events(data: st.DataObject) -> None:
     stream = data.draw(STREAMS)
@@ -75,6 +77,7 @@ def test_a_parser_that_is_parked_whenever_it_can_be_gives_the_same_events(data: 
     assert all_of(StreamParser(), stream)[0] == events
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_bytes_give_the_same_events_and_a_stream_error(data: st.DataObject) -> None:
     stream = bytearray(data.draw(STREAMS))
@@ -92,6 +95,7 @@ def test_damaged_bytes_give_the_same_events_and_a_stream_error(data: st.DataObje
     assert error is None or error_in_pieces is not None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.booleans())
 def test_any_bytes_are_accepted_or_are_a_stream_error(junk: bytes, after_header: bool) -> None:
     limits = ParserLimits(stanza_bytes=100, depth=3, attributes=3, header_bytes=200)
@@ -99,6 +103,7 @@ def test_any_bytes_are_accepted_or_are_a_stream_error(junk: bytes, after_header:
     all_of(opened(limits) if after_header else StreamParser(limits), junk, junk)
 
 
+@settings(deadline=None)
 @given(ELEMENTS, st.dictionaries(st.sampled_from(["to", "from", "id", "type", "xml:lang"]), st.none() | TEXTS))
 def test_a_rewritten_start_tag_keeps_the_content(text: str, attrs: dict[str, str | None]) -> None:
     before = peek(text.encode())
@@ -114,6 +119,7 @@ def test_a_rewritten_start_tag_keeps_the_content(text: str, attrs: dict[str, str
     )
 
 
+@settings(deadline=None)
 @given(ELEMENTS)
 def test_attributes_are_decoded_from_bytes_as_expat_decodes_them(text: str) -> None:
     found = peek(text.encode())
@@ -122,6 +128,7 @@ def test_attributes_are_decoded_from_bytes_as_expat_decodes_them(text: str) -> N
     assert found.attrs == {name: value for name, value in decoded.items() if not name.startswith(("xmlns", "p:", "q:"))}
 
 
+@settings(deadline=None)
 @given(ELEMENTS)
 def test_a_child_is_added_to_any_element(text: str) -> None:
     before = peek(text.encode())
@@ -131,6 +138,7 @@ def test_a_child_is_added_to_any_element(text: str) -> None:
     assert before.attrs == after.attrs
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_what_is_escaped_is_read_back(text: str) -> None:
     kept = text.translate(dict.fromkeys((*range(9), 11, 12, *range(14, 32), 65534, 65535), "�"))
@@ -142,6 +150,7 @@ def test_what_is_escaped_is_read_back(text: str) -> None:
     assert kept == content.get("#text", "") or not kept.strip(" \t\r\n")
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=30)
     | st.builds("{}@{}/{}".format, st.text(max_size=5), st.text("aB.-ü[]:1", max_size=5), st.text(max_size=5))

@@ -19,6 +19,7 @@ from gevent import socket, ssl
 from gateway.demo.sasl import Dialogue, start_sasl
 from gateway.demo.xml_reader import StreamReader
 from gateway.errors import WakegateError
+from gateway.transports.channel_binding import server_end_point
 from gateway.xmpp import ns
 
 STREAM_ERROR = f"{{{ns.STREAM}}}error"
@@ -110,7 +111,9 @@ class ClientStream:
         Raises Unexpected with the server's condition if it refuses.
         """
         offered = [name.text or "" for name in self.features.iter(f"{{{ns.SASL}}}mechanism")]
-        dialogue: Dialogue = start_sasl([mechanism] if mechanism else offered, username, password)
+        binding = None if mechanism and not mechanism.endswith("-PLUS") else self._binding()
+        names = [mechanism] if mechanism else offered
+        dialogue: Dialogue = start_sasl(names, username, password, binding=binding)
         answer = self.request(dialogue.auth())
         while answer.tag == f"{{{ns.SASL}}}challenge":
             answer = self.request(dialogue.respond(answer.text or ""))
@@ -118,6 +121,14 @@ class ClientStream:
             raise Unexpected(f"{dialogue.mechanism} for {username}: {_describe(answer)}")
         dialogue.finish(answer.text or "")
         return self.restart()
+
+    def _binding(self) -> tuple[str, bytes] | None:
+        """RFC 5929's tls-server-end-point, if there is TLS and the server does not name only others (XEP-0440)."""
+        types = [one.get("type") for one in self.features.iter(f"{{{ns.SASL_CB}}}channel-binding")]
+        if self.address.tls == "none" or (types and "tls-server-end-point" not in types):
+            return None
+        data = _end_point(self._sock.getpeercert(True))
+        return None if data is None else ("tls-server-end-point", data)
 
     def _start_tls(self, *, alpn: bool) -> None:
         context = _tls_context(self.address.cafile, alpn)
@@ -217,6 +228,11 @@ def _local(element: Element) -> str:
 
 def _describe(element: Element) -> str:
     return f"<{_local(element)}> with {[_local(child) for child in element]}"
+
+
+@lru_cache(maxsize=16)
+def _end_point(certificate: bytes) -> bytes | None:
+    return server_end_point(certificate)
 
 
 @lru_cache(maxsize=16)

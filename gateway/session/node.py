@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,26 +25,39 @@ class Registry:
 
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
+        self._of_user: dict[str, tuple[Session, ...]] = {}  # after a crash every resent message asks for it
         self.dirty: dict[Session, None] = {}
         """sessions whose inbound count has moved since it was last kept"""
 
     def add(self, session: Session) -> None:
         """The session's socket is here now."""
+        former = self._sessions.get(session.grip.sid)
+        if former is not None:
+            self._unlist(former)
         self._sessions[session.grip.sid] = session
+        self._of_user[session.user] = (*self._of_user.get(session.user, ()), session)
 
     def remove(self, session: Session) -> None:
         """The session's socket is gone. A newer connection of the same session stays."""
         if self._sessions.get(session.grip.sid) is session:
             del self._sessions[session.grip.sid]
+            self._unlist(session)
         self.dirty.pop(session, None)
+
+    def _unlist(self, session: Session) -> None:
+        others = tuple(other for other in self._of_user.get(session.user, ()) if other is not session)
+        if others:
+            self._of_user[session.user] = others
+        else:
+            self._of_user.pop(session.user, None)
 
     def get(self, sid: str) -> Session | None:
         """The session with this id, if its socket is here."""
         return self._sessions.get(sid)
 
-    def of_user(self, user: str) -> Iterator[Session]:
-        """Sessions of one account. Off the hot path: it looks at all of them."""
-        return (session for session in list(self._sessions.values()) if session.user == user)
+    def of_user(self, user: str) -> tuple[Session, ...]:
+        """Sessions of one account."""
+        return self._of_user.get(user, ())
 
     def all(self) -> list[Session]:
         """All sessions at this moment."""

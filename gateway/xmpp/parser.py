@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import lru_cache
 from typing import Final, NoReturn
 from xml.parsers import expat
 
@@ -21,6 +20,7 @@ from gateway.xmpp import ns
 from gateway.xmpp.element import Element
 from gateway.xmpp.errors import StreamCondition, StreamError
 from gateway.xmpp.event import Event, StreamClosed, StreamOpened
+from gateway.xmpp.expat_names import SEPARATOR, Declared, primer_of, split_name, without_prefixed
 from gateway.xmpp.limits import ParserLimits
 from gateway.xmpp.start_tag import end_of_tag, qualified_name, write_attributes
 from gateway.xmpp.token import TagScanner
@@ -45,13 +45,11 @@ _LONG_REFERENCE: Final = 64
 _NOT_UTF8: Final = b"\x00\xef\xfe\xff"
 """First bytes of UTF-16, of UTF-32 and of byte order marks (RFC 6120 §11.6 has no use for those)."""
 
-_SEPARATOR: Final = "}"
 _CACHEABLE: Final = 8192
 """bytes"""
 
 _AFTER_NAME: Final = b" \t\r\n/>"
 _SLASH: Final = ord("/")
-_LANG: Final = f"{ns.XML}{_SEPARATOR}lang"
 
 
 class StreamParser:
@@ -97,7 +95,7 @@ class StreamParser:
 
     def _begin(self, primer: bytes) -> None:
         self._primer = primer  # a stream header that puts a new expat parser where the old one was
-        self._declared: tuple[tuple[str, str], ...] = ()
+        self._declared: Declared = ()
         self._expat: expat.XMLParserType | None = None
         self._base = 0  # expat's index of the first byte of _source
         self._source: bytes | bytearray = b""  # what was read since the boundary of the last call
@@ -174,6 +172,7 @@ class StreamParser:
         if self._source or self._input or self._events or not self._primer or self._error is not None:
             return False
         self._expat = None
+        self._attrs, self._children = {}, []
         return True
 
     def _trim(self) -> None:
@@ -233,7 +232,7 @@ class StreamParser:
 
     def _set_up(self) -> expat.XMLParserType:
         """A new expat parser, told what the stream header declared if that was read already."""
-        parser = self._expat = expat.ParserCreate("UTF-8", _SEPARATOR)
+        parser = self._expat = expat.ParserCreate("UTF-8", SEPARATOR)
         # Since 2.6 expat may keep back an element until more bytes come, which on a live stream is too late.
         with suppress(AttributeError):
             parser.SetReparseDeferralEnabled(False)
@@ -310,20 +309,20 @@ class StreamParser:
         if end - start > self._limits.stanza_bytes:
             raise self._limits.stanza_too_long()
         # A big element's names stay out of the cache, which a peer could fill with them.
-        split = _split if end - start <= _CACHEABLE else _split.__wrapped__
+        split = split_name if end - start <= _CACHEABLE else split_name.__wrapped__
         namespace, local = split(self._name)
         if namespace in self._content and source[start + 1 + len(local.encode())] not in _AFTER_NAME:
             raise StreamError(StreamCondition.BAD_NAMESPACE_PREFIX, "stanzas go without a prefix")
         attrs = self._attrs
-        if _SEPARATOR in "".join(attrs):
-            attrs = _without_prefixed(attrs)
+        if SEPARATOR in "".join(attrs):
+            attrs = without_prefixed(attrs)
         children = tuple([split(child) for child in self._children])
         raw = bytes(source[start:end])
         self._events.append((Element(local, namespace, attrs, children, raw, head - start, self._declared), end))
 
     def _open_stream(self, name: str, attrs: dict[str, str]) -> None:
         assert self._expat is not None
-        namespace, local = _split(name)
+        namespace, local = split_name(name)
         if namespace != ns.STREAM:
             raise StreamError(StreamCondition.INVALID_NAMESPACE, f"a stream's namespace is {ns.STREAM}")
         if local != "stream":
@@ -332,13 +331,13 @@ class StreamParser:
         if default not in self._content and default not in ("", ns.STREAM):
             raise StreamError(StreamCondition.INVALID_NAMESPACE, "no such content namespace here")
         start = self._expat.CurrentByteIndex - self._base
-        written = qualified_name(self._source, start)
-        declarations = {f"xmlns:{prefix}" if prefix else "xmlns": uri for prefix, uri in self._declared}
-        self._primer = b"<%b%b>" % (written, write_attributes(declarations))
-        self._declared = tuple([(prefix, uri) for prefix, uri in self._declared if prefix])
-        self._expat.StartNamespaceDeclHandler = None
         self._boundary = end_of_tag(self._source, start)
-        attrs = _without_prefixed(attrs)
+        if self._boundary > self._limits.header_bytes:
+            raise self._limits.header_too_long()
+        written = qualified_name(self._source, start)
+        self._primer, self._declared = primer_of(written, self._declared)
+        self._expat.StartNamespaceDeclHandler = None
+        attrs = without_prefixed(attrs)
         self._events.append((StreamOpened(attrs, default, attrs.get("xml:lang", "")), self._boundary))
 
     def _check_gap(self, until: int) -> None:
@@ -386,17 +385,3 @@ class StreamParser:
             self._error = StreamError(StreamCondition.RESTRICTED_XML, "a document type declaration")
         else:
             self._error = as_stream_error(error)
-
-
-@lru_cache(1024)
-def _split(name: str) -> tuple[str, str]:
-    """Expat's name -> (namespace, local name)."""
-    namespace, _, local = name.rpartition(_SEPARATOR)
-    return namespace, local
-
-
-def _without_prefixed(attrs: dict[str, str]) -> dict[str, str]:
-    plain = {name: value for name, value in attrs.items() if _SEPARATOR not in name}
-    if _LANG in attrs:
-        plain["xml:lang"] = attrs[_LANG]
-    return plain

@@ -17,6 +17,7 @@ GROUP: Final = "wakegate.commands"
 
 _COMMANDS: Final = {
     "up": "gateway.cli.up:up",
+    "demo": "gateway.cli.demo:demo",
     "gateway": "gateway.cli.processes:gateway",
     "redis": "gateway.cli.processes:redis",
     "config": "gateway.cli.config:config",

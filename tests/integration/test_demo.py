@@ -1,0 +1,121 @@
+"""`wakegate demo` as a newcomer runs it, and as it must end when the server breaks its promise."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gateway.process import dies_with_parent
+
+DEMO = [sys.executable, "-P", "-m", "gateway", "demo", "--json"]
+
+LOSES_A_MESSAGE = """
+from gevent import monkey; monkey.patch_all()
+import redis
+from gateway.cli import main
+from gateway.demo import story
+from gateway.mailbox import embedded
+
+kill = story.Stage.kill_gateway
+
+def kill_and_lose(stage):
+    gone = kill(stage)
+    store = redis.Redis.from_url(embedded.resolve("embedded", stage.directory / "data"))
+    queues = [key for key in store.scan_iter("*:q:*") if store.llen(key)]
+    lost = [store.lpop(key) for key in queues if b"romeo-" in store.lindex(key, 0)]
+    assert 1 == len(lost), queues
+    return gone
+
+story.Stage.kill_gateway = kill_and_lose
+main()
+"""
+
+
+def run_demo(tmp_path: Path, *command: str) -> tuple[int, dict[str, Any], str]:
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        cwd=tmp_path,
+        check=False,
+        preexec_fn=dies_with_parent(),
+    )
+    return done.returncode, json.loads(done.stdout or "{}"), done.stderr
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory of its own for temporary files, with a path that is short enough for a unix socket."""
+    with tempfile.TemporaryDirectory(prefix="wg-") as made:
+        yield Path(made)
+
+
+@pytest.mark.slow
+def test_the_demo_loses_nothing_and_says_what_it_saw(tmp_path: Path) -> None:
+    status, said, errors = run_demo(tmp_path, *DEMO)
+
+    assert (0, []) == (status, said.get("faults")), f"{errors}\n{said}"
+    figures = said["totals"]
+    assert 40 < figures["sent"] == figures["accepted"] == figures["received"]
+    assert (0, 0, 0) == (figures["lost"], figures["doubled"], figures["disordered"])
+    assert [1, 0, 1] == [len(wakeup["pushes_ms"]) for wakeup in said["wakeups"]]
+    assert figures["sent"] == said["fates"]["accepted"] == said["fates"]["acked"]
+    assert all(step["ok"] for step in said["steps"])
+    assert said["took_s"] < 60
+
+
+@pytest.mark.slow
+def test_the_demo_fails_when_the_server_loses_a_message(tmp_path: Path) -> None:
+    status, said, errors = run_demo(tmp_path, sys.executable, "-c", LOSES_A_MESSAGE, "demo", "--json")
+
+    assert (1, False) == (status, said.get("ok")), f"{errors}\n{said}"
+    assert 1 <= said["totals"]["lost"]
+    assert any(fault.endswith("was lost") for fault in said["faults"])
+    assert "The end of the server's log" in errors
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_stopped_leaves_no_process_and_no_file(place: Path) -> None:
+    demo = subprocess.Popen(
+        [word for word in DEMO if word != "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=place,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(place)},
+        preexec_fn=dies_with_parent(),
+    )
+    assert demo.stdout is not None and demo.stderr is not None
+    line = demo.stdout.readline()
+    family = psutil.Process(demo.pid).children(recursive=True)
+    demo.send_signal(signal.SIGINT)
+    status = demo.wait(60)
+    errors = demo.stderr.read()
+    demo.stdout.close()
+    demo.stderr.close()
+
+    assert "Wakegate starts" in line
+    assert 5 < len(family)
+    assert (130, "wakegate: stopped; nothing is left behind\n") == (status, errors)
+    assert [] == [process for process in family if is_running(process)]
+    assert [] == list(place.iterdir())
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Within two seconds it may still end: the kernel takes its time on a busy machine."""
+    deadline = time.monotonic() + 2.0
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.02)
+    return False

@@ -51,7 +51,16 @@ class Accounts:
         reply = self._journal.call("FCALL", function("remove"), 1, keys.prefix(user), user)
         if reply[0] != b"ok":
             return None
-        return [(reply[i].decode(), reply[i + 1].decode()) for i in range(1, len(reply), 2)]
+        sessions = [(reply[i].decode(), reply[i + 1].decode()) for i in range(1, len(reply), 2)]
+        for sid, _node in sessions:
+            self._settle(user, sid)
+        return sessions
+
+    def _settle(self, user: str, sid: str) -> None:
+        """Give the entries of a removed account's session their fate; the sweeper would, but it may not run."""
+        reply = [b"more"]
+        while reply[0] == b"more":
+            reply = self._journal.call("FCALL", function("finish"), 1, keys.prefix(user), sid, "false", 0, 0)
 
     def list(self) -> Iterator[str]:
         """All bare JIDs, in no order."""

@@ -12,7 +12,7 @@ from gevent.event import Event
 
 from gateway.features import FEATURES
 from gateway.hooks import Features
-from gateway.mailbox import nodes
+from gateway.mailbox import keys, nodes
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.embedded import resolve
 from gateway.mailbox.errors import StoreError
@@ -23,7 +23,7 @@ from gateway.mailbox.settings import OfflineSettings, RedisSettings, SmacksSetti
 from gateway.router import Router
 from gateway.sections import LimitSettings, ListenSettings, ServerSettings
 from gateway.session.caretaker import Caretaker
-from gateway.session.connection import serve
+from gateway.session.connection import HANDSHAKE_S, serve
 from gateway.session.node import Node, Registry
 from gateway.session.rhythm import Rhythm
 from gateway.settings import Settings
@@ -104,7 +104,14 @@ class Gateway:
         most, patience = limits.max_connections, limits.write_timeout
         listeners = [
             Listener(listen.c2s, serve(node), max_connections=most, write_timeout_s=patience),
-            Listener(listen.c2s_tls, serve(node), direct_tls=context, max_connections=most, write_timeout_s=patience),
+            Listener(
+                listen.c2s_tls,
+                serve(node),
+                direct_tls=context,
+                max_connections=most,
+                handshake_timeout_s=min(HANDSHAKE_S, limits.negotiation_timeout),
+                write_timeout_s=patience,
+            ),
         ]
         return cls(node, journal, subscriber, Caretaker(node), listeners)
 
@@ -114,6 +121,7 @@ class Gateway:
         self.journal.wait_up(REDIS_AT_START_S)
         self.journal.on_reconnect = lambda: gevent.spawn(self.caretaker.check_tails)
         self.node.decoy_secret = self.node.accounts.decoy_secret()
+        self._reap_predecessor()
         self.node.rhythm.start()
         self.subscriber.start()
         self.caretaker.start()
@@ -122,6 +130,13 @@ class Gateway:
         log.info(
             "gateway_started", node=self.node.name, addresses=[a for each in self.listeners for a in each.addresses]
         )
+
+    def _reap_predecessor(self) -> None:
+        """Sessions of a process that had this name and died: nobody else would notice, now that the name beats again."""
+        settings = self.node.settings
+        sweep = nodes.Sweep(self.journal, smacks=settings.of(SmacksSettings), offline=settings.of(OfflineSettings))
+        for bucket in range(keys.BUCKETS):
+            sweep.reap(bucket, self.node.name)
 
     def stop(self) -> None:
         """Stop listening, put every session to sleep with its last h told, and leave: no stream is closed that may be

@@ -31,6 +31,9 @@ BEFORE_AUTHENTICATION = ParserLimits(stanza_bytes=10_000, depth=8)
 """what somebody unknown may send at once: the least that RFC 6120 section 13.12 allows"""
 
 
+HANDSHAKE_S = 20.0
+"""for one TLS handshake, if the negotiation has so much time left"""
+
 MOST_BACKLOG = 1_048_576
 """bytes that a client has not taken yet; beyond them nothing more is read from it"""
 
@@ -39,6 +42,7 @@ class Connection:
     """Serves one client over `link` until either is done."""
 
     __slots__ = (
+        "_deadline",
         "_ended",
         "_link",
         "_negotiation",
@@ -58,6 +62,7 @@ class Connection:
         self._parser = StreamParser(BEFORE_AUTHENTICATION)
         self._negotiation: Negotiation | None = Negotiation(node, self, bound=self._bound)
         self._smacks: Smacks | None = None
+        self._deadline = time.monotonic() + node.settings.of(LimitSettings).negotiation_timeout
         self._ended = False
         self._stream_open = False
         self._said_goodbye = False
@@ -85,11 +90,10 @@ class Connection:
 
     def _serve(self) -> bool:
         """Answers whether the client closed its stream."""
-        deadline = time.monotonic() + self._node.settings.of(LimitSettings).negotiation_timeout
         while not self._ended:
             event = self._parser.next_event()
             if event is None:
-                data = self._read(deadline)
+                data = self._read()
                 if not data:
                     return False
                 self.heard_at = time.monotonic()
@@ -103,12 +107,12 @@ class Connection:
                 return True
         return False
 
-    def _read(self, deadline: float) -> bytes:
+    def _read(self) -> bytes:
         if self._link.backlog > MOST_BACKLOG:
             self._wait_until_taken()
         if self.session is not None:
             return self._link.read()
-        left_s = deadline - time.monotonic()
+        left_s = self._deadline - time.monotonic()
         try:
             if left_s > 0:  # a client that sends a little all the time would never run into the timeout
                 return self._link.read(timeout_s=left_s)
@@ -179,7 +183,8 @@ class Connection:
         self._parser.restart(discard=True)
         self._stream_open = False
         try:
-            self._link.start_tls(self._node.tls_context)
+            left_s = max(0.1, min(HANDSHAKE_S, self._deadline - time.monotonic()))
+            self._link.start_tls(self._node.tls_context, timeout_s=left_s)
         except (OSError, WakegateError) as error:
             log.info("tls_failed", peer=self._link.peer, error=str(error))
             self._ended = self._said_goodbye = True

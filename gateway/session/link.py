@@ -47,8 +47,8 @@ class Link(Protocol):
     def write(self, data: bytes) -> None:
         """Hand over bytes."""
 
-    def start_tls(self, context: ssl.SSLContext) -> None:
-        """The server's side of a handshake; waits. Raises OSError."""
+    def start_tls(self, context: ssl.SSLContext, *, timeout_s: float = 20) -> None:
+        """The server's side of a handshake; waits, at most so long. Raises OSError or a WakegateError."""
 
     def close(self, flush_s: float = 1.0) -> None:
         """Flush for at most `flush_s` seconds, then close. May be called from any greenlet, and twice."""

@@ -41,6 +41,13 @@ BACKWARDS = 2**31
 """an h so far "ahead" is one that lies behind: nothing that was acknowledged can be sent again"""
 
 
+def _is_supported(version: str) -> bool:
+    """RFC 6120 section 4.7.5: of two versions the lower one is spoken, and ours is 1.0. What came before has none."""
+    major, dot, minor = version.partition(".")
+    is_version = bool(dot) and f"{major}{minor}".isascii() and major.isdigit() and minor.isdigit()
+    return is_version and major.strip("0") != ""
+
+
 class Phase(Enum):
     """How far the client has come."""
 
@@ -95,7 +102,7 @@ class Negotiation:
     def opened(self, attrs: Mapping[str, str]) -> None:
         """The client sent a stream header: answer it with ours and what it may do now. Raises StreamError."""
         self.answer_header(attrs)
-        if not attrs.get("version", "0.9").startswith("1."):
+        if not _is_supported(attrs.get("version", "")):
             raise StreamError(StreamCondition.UNSUPPORTED_VERSION)
         to = attrs.get("to", "")
         if to and self._addressed(to) is None:

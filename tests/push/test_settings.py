@@ -51,7 +51,7 @@ def test_the_example_of_the_contract_has_no_faults(tmp_path: Path) -> None:
         endpoint = ""
         """,
     )
-    settings = load({"push": PushSettings}, file=Path(file))
+    settings = load({"push": PushSettings}, files=[Path(file)])
 
     assert ["chat-ios", "chat-android"] == list(settings.of(PushSettings).apps)
 

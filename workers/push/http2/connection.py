@@ -38,7 +38,9 @@ class Owner(Protocol):
 class ConnectionRules:
     """`ping_after_s` of silence a PING is sent; without an answer within `ping_timeout_s` the connection is dead."""
 
-    most_streams: int = 500
+    most_streams: int = 100
+    """jh2 looks at every open stream when it opens one: beyond this, another connection costs less CPU."""
+
     ping_after_s: float = 300.0
     ping_timeout_s: float = 10.0
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 
 from gateway.settings import setting
@@ -22,7 +24,7 @@ class ServerSettings:
     @property
     def node_name(self) -> str:
         """`node`, or what stands for it."""
-        return self.node or f"{socket.gethostname()}-{os.getpid()}"
+        return self.node or _process_name()
 
     def faults(self) -> Iterator[str]:
         """Domains are compared as they come from the wire: lower case, without a resource or a port."""
@@ -31,6 +33,14 @@ class ServerSettings:
                 yield f'domains: "{domain}" is no domain: lower case, without @, /, : or spaces'
         if len(set(self.domains)) < len(self.domains):
             yield "domains: each may be named once"
+
+
+@cache
+def _process_name() -> str:
+    """Host name and process id; the random part tells a process from its predecessor in a container,
+    where ids repeat.
+    """
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ duplicate.
 from __future__ import annotations
 
 import socket
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,16 +21,15 @@ from typing import Any, Final
 import gevent
 import hiredis
 from gevent.event import AsyncResult, Event
-from redis.connection import parse_url
 
 from gateway.mailbox import library
+from gateway.mailbox.dial import Address, Part, ask, dial, packed
 from gateway.mailbox.errors import StoreCorrupt, StoreError, StoreUnavailable
 from gateway.telemetry import get_logger
 
 log = get_logger(__name__)
 
 Reply = Any
-Part = bytes | str | int | float
 Callback = Callable[[Reply], None]
 """Gets the reply, or a StoreError as a value. Runs in the journal's reader: it must not block."""
 
@@ -66,21 +64,15 @@ def _is_passing(error: Exception) -> bool:
     return text.startswith(PASSING) or "unction not found" in text
 
 
-def _packed(command: tuple[Part, ...]) -> bytes:
-    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub takes tuples of one part only
-    return packed
-
-
 class Journal:
     """A pipelined connection to one Redis server.
 
-    `url` is redis://, rediss:// or unix:// (else ValueError); `timeout_s` bounds the wait for an answer before
+    `url` is redis://, rediss:// or unix:// (else ConfigError); `timeout_s` bounds the wait for an answer before
     reconnecting.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
-        self._options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
-        self._is_tls = url.startswith("rediss://")
+        self._address = Address.parse(url)
         self._timeout_s = timeout_s
         self._queued: deque[tuple[bytes, Callback]] = deque()
         self._sent: deque[tuple[bytes, Callback]] = deque()
@@ -123,7 +115,7 @@ class Journal:
 
     def submit(self, callback: Callback, *command: Part) -> None:
         """Queue one command; `callback` gets its reply. Never blocks."""
-        self._queued.append((_packed(command), callback))
+        self._queued.append((packed(command), callback))
         self._idle.clear()
         if not self._sent:
             self._wake.set()
@@ -168,40 +160,14 @@ class Journal:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     def _connect(self) -> socket.socket:
-        options = self._options
-        if "path" in options:
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.settimeout(self._timeout_s)
-            connection.connect(options["path"])
-        else:
-            host, port = options.get("host", "localhost"), options.get("port", 6379)
-            connection = socket.create_connection((host, port), timeout=self._timeout_s)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if self._is_tls:
-                connection = ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+        """Connect, and see to it that Redis has the library."""
+        connection = dial(self._address, self._timeout_s)
         try:
-            self._introduce(connection)
+            ask(connection, "FUNCTION", "LOAD", "REPLACE", library.source())
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def _introduce(self, connection: socket.socket) -> None:
-        """Authenticate, and see to it that Redis has the library."""
-        options = self._options
-        opening: list[tuple[Part, ...]] = []
-        if options.get("password"):
-            opening.append(("AUTH", options.get("username") or "default", options["password"]))
-        if options.get("db"):
-            opening.append(("SELECT", options["db"]))
-        opening.append(("FUNCTION", "LOAD", "REPLACE", library.source()))
-        reader = hiredis.Reader()
-        for command in opening:
-            connection.sendall(_packed(command))
-            reply = self._next(connection, reader)
-            if isinstance(reply, hiredis.ReplyError):
-                raise StoreUnavailable(f"Redis refused {command[0]!s}: {reply}")
 
     def _tell_reconnected(self) -> None:
         if self.on_reconnect is not None:
@@ -209,15 +175,6 @@ class Journal:
                 self.on_reconnect()
             except Exception:  # a fault in what it does must not end the journal
                 log.exception("journal_callback_failed")
-
-    @staticmethod
-    def _next(connection: socket.socket, reader: hiredis.Reader) -> Reply:
-        while (reply := reader.gets()) is False:
-            data = connection.recv(65536)
-            if not data:
-                raise StoreUnavailable("Redis closed the connection")
-            reader.feed(data)
-        return reply
 
     def _restore_unanswered(self) -> None:
         self._queued.extendleft(reversed(self._sent))

@@ -10,17 +10,23 @@ or ended. The owner notices a lost one at the next notice, which leaves a gap, o
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable
 
 import gevent
-import redis
+import hiredis
 
 from gateway.mailbox import keys
+from gateway.mailbox.dial import Address, ask, dial, packed
+from gateway.mailbox.errors import StoreUnavailable
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.model import Placed
 from gateway.telemetry import get_logger
 
 log = get_logger(__name__)
+
+PING_AFTER_S = 10.0
+"""of silence; no answer for as long again means that the connection is lost"""
 
 LARGEST_STANZA = 8192
 """bytes; a larger stanza is not carried, the owner reads it from its queue"""
@@ -68,7 +74,7 @@ class Subscriber:
         on_removed: Callable[[str], None],
         on_connected: Callable[[], None],
     ) -> None:
-        self._url = url
+        self._address = Address.parse(url)
         self._channel = keys.NOTICES + node
         self._on_entry = on_entry
         self._on_conflict = on_conflict
@@ -89,20 +95,40 @@ class Subscriber:
     def _run(self) -> None:
         pause_s = 0.05
         while True:
+            connection = None
             try:
-                with redis.Redis.from_url(self._url, socket_timeout=30, health_check_interval=10) as client:
-                    subscription = client.pubsub(ignore_subscribe_messages=True)
-                    subscription.subscribe(self._channel)
-                    self._on_connected()
-                    pause_s = 0.05
-                    while True:
-                        message = subscription.get_message(timeout=5.0)
-                        if message is not None and message["type"] == "message":
-                            self._hear(message["data"])
-            except (redis.RedisError, OSError) as lost:
+                connection = dial(self._address, PING_AFTER_S)
+                ask(connection, "SUBSCRIBE", self._channel)
+                self._on_connected()
+                pause_s = 0.05
+                self._listen(connection)
+            except (OSError, StoreUnavailable, hiredis.HiredisError) as lost:
                 log.warning("notices_lost", error=str(lost))
+            finally:
+                if connection is not None:
+                    connection.close()
             gevent.sleep(pause_s)
             pause_s = min(pause_s * 2, 1.0)
+
+    def _listen(self, connection: socket.socket) -> None:
+        reader = hiredis.Reader()
+        has_asked = False
+        while True:
+            try:
+                data = connection.recv(65536)
+            except TimeoutError:
+                if has_asked:
+                    raise
+                has_asked = True
+                connection.sendall(packed(("PING",)))
+                continue
+            if not data:
+                raise StoreUnavailable("Redis closed the connection")
+            has_asked = False
+            reader.feed(data)
+            while (push := reader.gets()) is not False:
+                if isinstance(push, list) and push[0] == b"message":
+                    self._hear(push[2])
 
     def _hear(self, data: bytes) -> None:
         head, _, stanza = data.partition(b"\n")

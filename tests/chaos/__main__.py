@@ -61,7 +61,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=1, help="at most so many deaths a round; default 1")
     parser.add_argument("--gateways", type=int, default=1, help="gateway processes; default 1")
     parser.add_argument("--pairs", type=int, default=10, help="pairs of clients that talk; default 10")
-    parser.add_argument("--messages", type=int, default=20, help="of each client a round; default 20")
+    parser.add_argument("--messages", type=int, default=100, help="of each client a round; default 100")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long they talk; default 1")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="for the same moments again")
     parser.add_argument("--directory", help="keep the server's files and log there")

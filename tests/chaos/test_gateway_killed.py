@@ -47,7 +47,7 @@ def test_killed_at_random_moments_it_loses_and_doubles_no_message(tmp_path: Path
             gevent.sleep(rng.uniform(0.05, 1.2))
             server.kill("gateway")
 
-        tallies = [crowd.talk(20, 1.2, strike) for _ in range(5)]
+        tallies = [crowd.talk(100, 1.2, strike) for _ in range(5)]
 
     assert [] == [tally for tally in tallies if not tally.is_clean]
     assert sum(tally.resumed for tally in tallies) > 0

@@ -20,7 +20,7 @@ def test_links_that_break_while_people_talk_cost_no_message(tmp_path: Path) -> N
                 gevent.sleep(rng.uniform(0.05, 0.3))
                 crowd.cut_some()
 
-        tallies = [crowd.talk(30, 1.5, strike) for _ in range(3)]
+        tallies = [crowd.talk(100, 1.5, strike) for _ in range(3)]
 
     assert [] == [tally for tally in tallies if not tally.is_clean]
     assert sum(tally.resumed for tally in tallies) > 20

@@ -5,6 +5,7 @@ import random
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import gevent
 import pytest
@@ -16,9 +17,9 @@ from tests.support.sandbox import WITH_SANDBOX, accepted_pushes
 PHONES = 20
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("workers"), arguments=WITH_SANDBOX) as server:
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with running(tmp_path, arguments=WITH_SANDBOX) as server:
         yield server
 
 

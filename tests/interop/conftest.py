@@ -11,5 +11,5 @@ from tests.support.processes import Server, running
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`wakegate up`."""
     with running(tmp_path_factory.mktemp("interop")) as server:
-        server.add_accounts(60)
+        server.stock_accounts(60)
         yield server

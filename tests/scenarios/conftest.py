@@ -15,7 +15,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`wakegate up` with the accounts that the transcripts take."""
     settings = {"smacks": {"smacks_hibernation_time": 600, "smacks_max_hibernation_time": MOST_HIBERNATION_S}}
     with running(tmp_path_factory.mktemp("scenarios"), settings=settings) as server:
-        server.add_accounts(120)
+        server.stock_accounts(120)
         yield server
 
 

@@ -58,7 +58,7 @@ class Server:
         self.log_file = directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._names = (f"user{number}" for number in itertools.count(1))
-        self._spare: list[str] = []
+        self._spare: list[Account] = []
         directory.mkdir(parents=True, exist_ok=True)
         self.config.write_text(_toml(self._sections(settings or {})))
 
@@ -185,19 +185,22 @@ class Server:
         return done.stdout
 
     def add_accounts(self, count: int) -> list[Account]:
-        """Makes new accounts in one go; account() hands them out, too."""
+        """Makes accounts that nobody else gets, in one go."""
         names = list(itertools.islice(self._names, count))
         file = self.directory / f"accounts-{names[0]}"
         file.write_text("".join(f"{name}@{DOMAIN}:{PASSWORD}\n" for name in names))
         self.command("user", "import", str(file))
-        self._spare += names
         return [Account(name) for name in names]
+
+    def stock_accounts(self, count: int) -> None:
+        """Makes accounts for account() to hand out: one command for many tests."""
+        self._spare += self.add_accounts(count)
 
     def account(self) -> Account:
         """An account that no test has used yet."""
         if not self._spare:
-            self.add_accounts(20)
-        return Account(self._spare.pop(0))
+            self.stock_accounts(20)
+        return self._spare.pop(0)
 
     def address(self, tls: Tls = "starttls") -> Address:
         """Where clients connect, with the server's certificate to verify."""

@@ -185,20 +185,25 @@ class Router:
         stanza = element.retagged({"from": sender, "to": str(to)})
         user = str(to.bare)
 
+        def refuse(error: StanzaError) -> None:
+            if entry.BOUNCES in flags:
+                inbound.reply(kind, error_reply(element, error, to=sender, from_=str(to)))
+            else:
+                inbound.settled()
+
         def done(outcome: Delivery | StoreError) -> None:
             if isinstance(outcome, StoreUnavailable):
                 return  # the process is going down; the sender was told nothing and will send it again
             if isinstance(outcome, StoreError):
-                inbound.reply(kind, error_reply(element, self.as_stanza_error(outcome), to=sender, from_=str(to)))
+                refuse(self.as_stanza_error(outcome))
                 return
             for placed in outcome.placed:
                 if placed.node == self._node:
                     self._placed(placed, stanza)
                 else:
                     publish_entries(self.mailbox.journal, (placed,), stanza)
-            if outcome.status in REFUSED and entry.BOUNCES in flags:
-                refusal = StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
-                inbound.reply(kind, error_reply(element, refusal, to=sender, from_=str(to)))
+            if outcome.status in REFUSED:
+                refuse(StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
                 return
             if outcome.status is Status.DUPLICATE:
                 self._recheck(user)

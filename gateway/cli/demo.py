@@ -111,7 +111,7 @@ class Reporter:
         self._waiting.stop()
         self.steps.append(step)
         sign = "[green]ok  [/]" if step.ok else "[red]FAIL[/]"
-        self._console.print(f"{sign} {len(self.steps):2}  {step.took_s:6.2f} s  {step.title}")
+        self._console.print(f"{sign} {len(self.steps):2}  {step.took_s:6.3f} s  {step.title}")
         if step.detail:
             self._console.print(f"                  {step.detail}", style="dim", markup=False)
         sys.stdout.flush()

@@ -18,7 +18,7 @@ import gevent
 from gateway.demo import requests
 from gateway.demo.client import Client, ResumeFailed
 from gateway.demo.story_stage import DOMAIN, Stage, StageError
-from gateway.demo.story_verdict import ENDS, Conversation, Transcript, Wakeup
+from gateway.demo.story_verdict import ACCEPTED, Conversation, Transcript, Wakeup, ended_in
 from gateway.demo.stream import ServerSilent, StreamEnded, Unexpected
 
 ACK_DELAY_S: Final = 2.0
@@ -228,8 +228,7 @@ class Story:
             deadline = time.monotonic() + DELIVERY_S
             while True:
                 fates: dict[str, int] = self._stage.status()["fates"]
-                ended = sum(fates.get(name, 0) for name in ENDS)
-                if ended >= fates.get("accepted", 0) or time.monotonic() > deadline:
+                if ended_in(fates) >= fates.get(ACCEPTED, 0) or time.monotonic() > deadline:
                     break
             line.detail = ", ".join(f"{name} {count}" for name, count in fates.items())
         return fates

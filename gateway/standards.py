@@ -1,0 +1,104 @@
+"""Standards that no single feature holds: what concerns streams, addresses and stanzas as such.
+
+Features declare theirs themselves (`Feature.xep`). docs/supported-xeps.md is made of both by scripts/build_xeps.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.hooks import Xep
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """A XEP (or, with `rfc` set, an RFC), the module to begin reading at, and what of it is there."""
+
+    title: str
+    module: str
+    note: str
+    xep: Xep | None = None
+    rfc: int = 0
+
+
+STANDARDS: Final = (
+    Standard(
+        "Data Forms",
+        "gateway.xmpp.forms",
+        "What XEP-0357 needs: publish-options.",
+        xep=Xep(4, "2.13.2"),
+    ),
+    Standard(
+        "Stream Management",
+        "gateway.session.smacks",
+        "Acks both ways, resumption on any process, `max`, `location`, the last `h` with a failed resumption.",
+        xep=Xep(198, "1.6.3"),
+    ),
+    Standard(
+        "Delayed Delivery",
+        "gateway.xmpp.delay",
+        "Stamps what comes late: after a resumption, or from the offline store.",
+        xep=Xep(203, "2.0"),
+    ),
+    Standard(
+        "Message Processing Hints",
+        "gateway.features.offline",
+        "`no-store` and `store`, for the offline store.",
+        xep=Xep(334, "1.0.0"),
+    ),
+    Standard(
+        "Jingle Message Initiation",
+        "gateway.features.push",
+        "A `propose` wakes phones as a call does. The calls themselves are the clients' matter.",
+        xep=Xep(353, "0.8.0"),
+    ),
+    Standard(
+        "SRV records for XMPP over TLS",
+        "gateway.transports.tls",
+        "Direct TLS with ALPN `xmpp-client`. The records are yours to publish.",
+        xep=Xep(368, "1.1.0"),
+    ),
+    Standard(
+        "SASL Channel-Binding Type Capability",
+        "gateway.session.stream",
+        "Tells which channel bindings there are.",
+        xep=Xep(440, "1.0.0"),
+    ),
+    Standard(
+        "Stream Limits Advertisement",
+        "gateway.session.stream",
+        "`max-bytes` and `idle-seconds`.",
+        xep=Xep(478, "0.2.0"),
+    ),
+    Standard("SASLprep", "gateway.xmpp.sasl.prepare", "For passwords.", rfc=4013),
+    Standard("SASL PLAIN", "gateway.xmpp.sasl.plain", "Inside TLS only, unless TLS is switched off.", rfc=4616),
+    Standard("SCRAM-SHA-1 and -PLUS", "gateway.xmpp.sasl.scram", "", rfc=5802),
+    Standard(
+        "Channel bindings for TLS",
+        "gateway.transports.channel_binding",
+        "`tls-server-end-point`; `tls-unique` with TLS 1.2.",
+        rfc=5929,
+    ),
+    Standard(
+        "XMPP: Core",
+        "gateway.session.negotiation",
+        "Client to server: streams, STARTTLS, SASL, resource binding, stanzas and their errors. No server to server.",
+        rfc=6120,
+    ),
+    Standard(
+        "XMPP: Instant Messaging and Presence",
+        "gateway.router",
+        "Section 8 (delivery), presence among the resources of one account. No rosters, no subscriptions.",
+        rfc=6121,
+    ),
+    Standard("Use of TLS in XMPP", "gateway.transports.tls", "TLS 1.2 and 1.3.", rfc=7590),
+    Standard("XMPP addresses", "gateway.xmpp.jid", "Prepared with the PRECIS profiles, so that equal addresses are equal strings.", rfc=7622),
+    Standard("SCRAM-SHA-256 and -PLUS", "gateway.xmpp.sasl.scram", "", rfc=7677),
+    Standard(
+        "Channel bindings for TLS 1.3",
+        "gateway.transports.channel_binding",
+        "`tls-exporter`, where Python's OpenSSL can be asked for it.",
+        rfc=9266,
+    ),
+)

@@ -12,8 +12,10 @@ import gevent
 from gateway.mailbox import keys, nodes
 from gateway.mailbox.errors import StoreError
 from gateway.mailbox.library import function
+from gateway.mailbox.model import Grip
 from gateway.sections import LimitSettings
 from gateway.session.node import Node
+from gateway.session.session import publish_all
 from gateway.telemetry import get_logger
 from gateway.xmpp.errors import StreamCondition, StreamError
 
@@ -44,6 +46,7 @@ class Caretaker:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._greenlets: list[gevent.Greenlet] = []
+        self._orphans: set[str] = set()
 
     def start(self) -> None:
         """Begin."""
@@ -75,12 +78,16 @@ class Caretaker:
             nodes.heartbeat(journal, self._node.name, lambda _reply: None)
 
     def check_tails(self) -> None:
-        """Find what lost notices would have told: queues that have grown, and sessions that are not ours any more."""
+        """Find what lost notices would have told: queues that have grown, and sessions that are not ours any more.
+
+        And sessions of ours that have no connection: a bind or a resumption that Redis took after its client was told
+        that it had failed. Those sleep or end, or their messages would wait for nobody, and wake nobody.
+        """
         journal, registry = self._node.mailbox.journal, self._node.registry
-        if not journal.is_up or not len(registry):
+        if not journal.is_up:
             return
         started = {session.grip.sid: session for session in registry.all()}
-        owned: set[str] = set()
+        owned: dict[str, str] = {}
         for bucket in range(keys.BUCKETS):
             try:
                 flat = journal.call("FCALL", function("tails"), 1, keys.bucket_prefix(bucket), self._node.name)
@@ -89,7 +96,7 @@ class Caretaker:
                 return
             for i in range(0, len(flat), 2):
                 sid = flat[i].decode()
-                owned.add(sid)
+                owned[sid] = keys.bucket_prefix(bucket)
                 session = registry.get(sid)
                 if session is not None and flat[i + 1] > session.cursor.sent:
                     session.cursor.reaches(flat[i + 1])
@@ -97,6 +104,20 @@ class Caretaker:
             if sid not in owned and registry.get(sid) is session:
                 log.info("session_lost", session=sid)
                 session.lost()
+        orphans = {sid for sid in owned if registry.get(sid) is None}
+        for sid in orphans & self._orphans:  # the first time its connection may just be beginning or ending
+            self._put_to_sleep(owned[sid], sid)
+        self._orphans = orphans
+
+    def _put_to_sleep(self, at: str, sid: str) -> None:
+        mailbox = self._node.mailbox
+        epoch = mailbox.journal.call("HGET", keys.key(at, "session", sid), "epoch")
+        if epoch is None or self._node.registry.get(sid) is not None:
+            return
+        log.warning("session_without_connection", session=sid)
+        grip = Grip(at, sid, int(epoch))
+        if mailbox.hibernate(grip) == "not-resumable":
+            publish_all(self._node, mailbox.close(grip))
 
     def keep_counts(self) -> None:
         """Keep inbound counts that have moved."""

@@ -93,7 +93,12 @@ STANDARDS: Final = (
         rfc=6121,
     ),
     Standard("Use of TLS in XMPP", "gateway.transports.tls", "TLS 1.2 and 1.3.", rfc=7590),
-    Standard("XMPP addresses", "gateway.xmpp.jid", "Prepared with the PRECIS profiles, so that equal addresses are equal strings.", rfc=7622),
+    Standard(
+        "XMPP addresses",
+        "gateway.xmpp.jid",
+        "Prepared with the PRECIS profiles.",
+        rfc=7622,
+    ),
     Standard("SCRAM-SHA-256 and -PLUS", "gateway.xmpp.sasl.scram", "", rfc=7677),
     Standard(
         "Channel bindings for TLS 1.3",

@@ -21,7 +21,8 @@ from gateway.demo.story_stage import DOMAIN, Stage, StageError
 from gateway.demo.story_verdict import ACCEPTED, Conversation, Transcript, Wakeup, ended_in
 from gateway.demo.stream import ServerSilent, StreamEnded, Unexpected
 
-ACK_DELAY_S: Final = 2.0
+ACK_DELAY_S: Final = 3.0
+HANG_S: Final = 1.0
 SETTINGS: Final = f"""\
 [smacks]
 smacks_max_ack_delay = {ACK_DELAY_S}
@@ -192,7 +193,7 @@ class Story:
             at = _now_ms()
             phone.freeze()
             self._say(self._juliet, "romeo")
-            gevent.sleep(ACK_DELAY_S / 2)
+            gevent.sleep(HANG_S)
             phone.thaw()
             self._expect_messages(self._romeo, self._juliet)
             phone.cut()

@@ -150,7 +150,10 @@ class World:
         old: int = 10,
     ) -> None:
         smacks = SmacksSettings(
-            smacks_max_queue_size=queue, resend_on_timeout=resend, max_user_sessions=sessions, smacks_max_old_sessions=old
+            smacks_max_queue_size=queue,
+            resend_on_timeout=resend,
+            max_user_sessions=sessions,
+            smacks_max_old_sessions=old,
         )
         offline = OfflineSettings(access_max_user_messages=quota)
         self.url = url

@@ -70,8 +70,10 @@ class Session:
 
     def must_wake(self) -> bool:
         """The push rule."""
-        return self.is_linked and not self.is_consuming and any(
-            copy.message.wakes and not copy.is_told for copy in self.queue + self.backlog
+        return (
+            self.is_linked
+            and not self.is_consuming
+            and any(copy.message.wakes and not copy.is_told for copy in self.queue + self.backlog)
         )
 
 
@@ -91,7 +93,7 @@ class Model:
         self.resend = resend
         self.piece = piece
         self.exists = False
-        self.sessions: dict[str, Session] = {}   # by resource, in the order of binding
+        self.sessions: dict[str, Session] = {}  # by resource, in the order of binding
         self.offline: list[Copy] = []
         self.endings: list[Ending] = []
         self.fates = {"accepted": 0, "acked": 0, "bounced": 0, "dropped": 0}
@@ -151,7 +153,9 @@ class Model:
         takers = [s for s in self.sessions.values() if s.takes_messages]
         return takers, "dropped" if type_ == "headline" else "store"
 
-    def deliver(self, resource: str, kind: str, type_: str, flags: str, body: bytes, sender: str) -> tuple[str, dict[str, int]]:
+    def deliver(
+        self, resource: str, kind: str, type_: str, flags: str, body: bytes, sender: str
+    ) -> tuple[str, dict[str, int]]:
         """Status, and the position in each session that took it."""
         if not self.exists:
             return "no-account", {}
@@ -351,5 +355,9 @@ class Model:
 
     def waiting(self) -> int:
         """Messages that have no fate yet, each counted once."""
-        places = [*(s.queue + s.backlog for s in self.sessions.values()), self.offline, *(e.entries for e in self.endings)]
+        places = [
+            *(s.queue + s.backlog for s in self.sessions.values()),
+            self.offline,
+            *(e.entries for e in self.endings),
+        ]
         return len({id(c.message) for place in places for c in place if c.message.kind == "m" and not c.message.fate})

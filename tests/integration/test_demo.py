@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,9 @@ def test_the_demo_fails_when_the_server_loses_a_message(tmp_path: Path) -> None:
     assert "The end of the server's log" in errors
 
 
-@pytest.mark.slow
-def test_a_demo_that_is_stopped_leaves_no_process_and_no_file(place: Path) -> None:
+@contextmanager
+def a_running_demo(place: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
+    """A demo whose server has just started, and all processes below it."""
     demo = subprocess.Popen(
         [word for word in DEMO if word != "--json"],
         stdout=subprocess.PIPE,
@@ -95,18 +97,35 @@ def test_a_demo_that_is_stopped_leaves_no_process_and_no_file(place: Path) -> No
         env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(place)},
         preexec_fn=dies_with_parent(),
     )
-    assert demo.stdout is not None and demo.stderr is not None
-    line = demo.stdout.readline()
-    family = psutil.Process(demo.pid).children(recursive=True)
-    demo.send_signal(signal.SIGINT)
-    status = demo.wait(60)
-    errors = demo.stderr.read()
-    demo.stdout.close()
-    demo.stderr.close()
+    with demo:
+        assert demo.stdout is not None
 
-    assert "Wakegate starts" in line
-    assert 5 < len(family)
-    assert (130, "wakegate: stopped; nothing is left behind\n") == (status, errors)
+        assert "Wakegate starts" in demo.stdout.readline()
+        family = psutil.Process(demo.pid).children(recursive=True)
+        assert 5 < len(family)
+        yield demo, family
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_stopped_leaves_no_process_and_no_file(place: Path) -> None:
+    with a_running_demo(place) as (demo, family):
+        demo.send_signal(signal.SIGINT)
+        _, errors = demo.communicate(timeout=60)
+
+    assert (130, "wakegate: stopped; nothing is left behind\n") == (demo.returncode, errors)
+    assert [] == [process for process in family if is_running(process)]
+    assert [] == list(place.iterdir())
+
+
+@pytest.mark.slow
+def test_a_demo_whose_server_ends_says_so_and_leaves_nothing(place: Path) -> None:
+    with a_running_demo(place) as (demo, family):
+        next(process for process in family if "up" in process.cmdline()).kill()
+        output, errors = demo.communicate(timeout=100)
+
+    assert 1 == demo.returncode
+    assert "wrong: " in output and "Promises were broken." in output
+    assert "The end of the server's log" in errors
     assert [] == [process for process in family if is_running(process)]
     assert [] == list(place.iterdir())
 

@@ -34,6 +34,9 @@ BEFORE_AUTHENTICATION = ParserLimits(stanza_bytes=10_000, depth=8)
 HANDSHAKE_S = 20.0
 """for one TLS handshake, if the negotiation has so much time left"""
 
+IN_A_ROW = 100
+"""elements of one client, before others have their turn: those that need no store would never wait"""
+
 MOST_BACKLOG = 1_048_576
 """bytes that a client has not taken yet; beyond them nothing more is read from it"""
 
@@ -90,6 +93,7 @@ class Connection:
 
     def _serve(self) -> bool:
         """Answers whether the client closed its stream."""
+        in_a_row = 0
         while not self._ended:
             event = self._parser.next_event()
             if event is None:
@@ -101,6 +105,10 @@ class Connection:
                 self._parser.push(data)
             elif isinstance(event, Element):
                 self._receive(event)
+                in_a_row += 1
+                if in_a_row >= IN_A_ROW:
+                    in_a_row = 0
+                    gevent.sleep(0)
             elif isinstance(event, StreamOpened):
                 self._opened(event)
             elif isinstance(event, StreamClosed):

@@ -132,7 +132,9 @@ class Gateway:
         )
 
     def _reap_predecessor(self) -> None:
-        """Sessions of a process that had this name and died: nobody else would notice, now that the name beats again."""
+        """Sessions of a process that had this name and died: nobody else would notice, now that the
+        name beats again.
+        """
         settings = self.node.settings
         sweep = nodes.Sweep(self.journal, smacks=settings.of(SmacksSettings), offline=settings.of(OfflineSettings))
         for bucket in range(keys.BUCKETS):
@@ -181,7 +183,8 @@ def _removed(registry: Registry, sid: str) -> None:
 
 
 def calm_collector() -> None:
-    """Look for reference cycles less often: stanzas make none, and a third of the CPU of a busy gateway went into the search.
+    """Look for reference cycles less often: stanzas make none, and a third of the CPU of a busy gateway went into the
+    search.
 
     What exists now stays, so it is taken out of the search for good.
     """

@@ -4,7 +4,8 @@
 class WakegateError(Exception):
     """A failure that the code foresaw.
 
-    The loop that catches it reads two class attributes: `alert`, whether an operator should look at it, and `metric`, the label
+    The loop that catches it reads two class attributes: `alert`, whether an operator should look at it, and `metric`,
+    the label
     under which it is counted. Expected failures are a counter; surprises are an alert.
     """
 

@@ -1,4 +1,5 @@
-"""Where the time and the memory go. Starts a Redis and a gateway of its own, loads them over loopback, reads their CPU clocks.
+"""Where the time and the memory go. Starts a Redis and a gateway of its own, loads them over loopback, reads their
+CPU clocks.
 
 CPU time, not wall clock: other work on the machine disturbs it less. Compare two versions in one run on one machine.
 """
@@ -8,7 +9,6 @@ from gevent import monkey
 monkey.patch_all()
 
 import argparse
-import base64
 import json
 import os
 import socket
@@ -55,7 +55,8 @@ class Server:
 
     def cpu(self) -> tuple[float, float]:
         """CPU seconds used so far by the gateway and by Redis."""
-        return tuple(sum(process.cpu_times()[:2]) for process in (self.gateway, self.redis))  # type: ignore[return-value]
+        gateway, redis = (sum(process.cpu_times()[:2]) for process in (self.gateway, self.redis))
+        return gateway, redis
 
 
 def start(command: list[str], ready: Callable[[], bool]) -> subprocess.Popen[bytes]:
@@ -151,7 +152,7 @@ def log_in(address: Address, user: str) -> ClientStream:
     stream.connect()
     stream.authenticate(user, "secret", mechanism="PLAIN")
     stream.request(
-        f"<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>"
+        "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>"
     )
     return stream
 
@@ -168,7 +169,8 @@ def peer(address: Address, user: str) -> Peer:
 def message(to: str) -> bytes:
     """One chat message of about 290 bytes."""
     return (
-        b"<message type='chat' id='0123456789abcdef' to='%s'><body>%s</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>"
+        b"<message type='chat' id='0123456789abcdef' to='%s'><body>%s</body>"
+        b"<active xmlns='http://jabber.org/protocol/chatstates'/></message>"
         % (
             to.encode(),
             BODY,
@@ -177,7 +179,7 @@ def message(to: str) -> bytes:
 
 
 def throughput(host: Server, *, clients: int, messages: int, outstanding: int, rate: float) -> dict[str, Any]:
-    """Messages between pairs of clients: as fast as `outstanding` per sender allow, or paced to `rate` per second in all."""
+    """Messages between pairs of clients: as fast as `outstanding` per sender allow, or paced to `rate` per s in all."""
     peers = [peer(host.address, f"u{number}") for number in range(clients)]
     readers = [gevent.spawn(each.read) for each in peers]
     gevent.sleep(0.5)

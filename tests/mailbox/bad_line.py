@@ -16,7 +16,7 @@ class BadLine:
     """Forwards between a socket of its own and the server's.
 
     `breaks`: byte counts, one for each connection to come: after so many bytes of replies both ends are closed, though
-    the server has done what it was asked. `refusals`: for each connection to come, what is answered in the server's place.
+    the server has done what it was asked. `refusals`: for each connection to come, what is answered instead.
     """
 
     def __init__(self, path: Path, server: str) -> None:

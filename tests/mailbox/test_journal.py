@@ -22,7 +22,7 @@ from gateway.mailbox.journal import LARGEST_GROUP, Journal
 from gateway.mailbox.model import Delivery, Origin, Status
 from gateway.settings import ConfigError
 from tests.mailbox.bad_line import BadLine, a_bad_line
-from tests.mailbox.world import JULIET, World, a_message, a_world
+from tests.mailbox.world import JULIET, a_message, a_world
 
 WAIT_S = 20.0
 

@@ -32,16 +32,28 @@ local function fate(p, name, n) if n > 0 then redis.call('HINCRBY', K.fates(p), 
 --   pending (0, 1 message, 2 call: event not yet claimed) gen (raised by resume and ack) pushed_at last_event
 --   serial: the owner's last operation that must not run twice   replaced, replaced_node, former_node: answers to repeat
 --   how, unnotified: of a session that is ending
+--
+-- What every delivery and ack needs is read at once; the rest when it is first asked for, which for a session that consumes
+-- is hardly ever.
+local function read_rest(s, name)
+  local v = redis.call('HMGET', K.session(s.prefix, s.sid), 'user', 'gen', 'important_acked', 'covered', 'urgent',
+    'inherited', 'reg')
+  s.user, s.gen, s.important_acked, s.covered = v[1], tonumber(v[2]), tonumber(v[3]), tonumber(v[4])
+  s.urgent, s.inherited, s.reg = tonumber(v[5]), tonumber(v[6]), v[7] == '1'
+  return rawget(s, name)
+end
+
+local LAZY = { __index = read_rest }
+
 local function load(p, sid)
-  local v = redis.call('HMGET', K.session(p, sid), 'state', 'node', 'tail', 'acked', 'back', 'overdue', 'reg', 'pending',
-    'gen', 'epoch', 'user', 'important', 'priority', 'important_acked', 'covered', 'inherited', 'urgent', 'aside')
+  local v = redis.call('HMGET', K.session(p, sid), 'state', 'node', 'tail', 'acked', 'back', 'overdue', 'priority', 'important',
+    'pending', 'epoch', 'aside')
   if not v[1] then return nil end
-  return {
-    sid = sid, state = v[1], node = v[2], tail = tonumber(v[3]), acked = tonumber(v[4]), back = tonumber(v[5]),
-    overdue = v[6] == '1', reg = v[7] == '1', pending = tonumber(v[8]), gen = tonumber(v[9]), epoch = v[10], user = v[11],
-    important = tonumber(v[12]), priority = v[13], important_acked = tonumber(v[14]), covered = tonumber(v[15]),
-    inherited = tonumber(v[16]), urgent = tonumber(v[17]), aside = v[18] == '1',
-  }
+  return setmetatable({
+    prefix = p, sid = sid, state = v[1], node = v[2], tail = tonumber(v[3]), acked = tonumber(v[4]), back = tonumber(v[5]),
+    overdue = v[6] == '1', priority = v[7], important = tonumber(v[8]), pending = tonumber(v[9]), epoch = v[10],
+    aside = v[11] == '1',
+  }, LAZY)
 end
 
 -- A session that the caller owns: nil when its epoch is stale or it has ended. A fence for every write to a session.

@@ -24,7 +24,7 @@ local function has_uncovered(s) return s.important > told(s) end
 
 -- The push rule itself, asked wherever one of its terms may have become true.
 local function wake(p, s, reason)
-  if s.reg and not is_consuming(s) and has_uncovered(s) then
+  if not is_consuming(s) and s.reg and has_uncovered(s) then
     raise_event(p, s, reason, s.urgent > told(s) and 'call' or 'message')
   end
 end

@@ -63,10 +63,15 @@ local function acknowledge(p, s, upto)
     end
     left = left - #entries
   end
-  s.acked, s.important_acked = upto, s.important_acked + woken
-  redis.call('HSET', K.session(p, s.sid), 'acked', upto, 'important_acked', s.important_acked)
-  -- The device has everything it was woken for: what comes next is worth a push of its own, however soon it comes.
-  if woken > 0 and s.important_acked >= s.important then redis.call('HSET', K.session(p, s.sid), 'pushed_at', 0) end
+  local key = K.session(p, s.sid)
+  s.acked = upto
+  if woken > 0 then s.important_acked = redis.call('HINCRBY', key, 'important_acked', woken) end
+  if woken > 0 and s.important_acked >= s.important then
+    -- The device has everything it was woken for: what comes next is worth a push of its own, however soon it comes.
+    redis.call('HSET', key, 'acked', upto, 'pushed_at', 0)
+  else
+    redis.call('HSET', key, 'acked', upto)
+  end
   fate(p, 'acked', messages)
 end
 

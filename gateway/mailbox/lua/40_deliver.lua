@@ -32,23 +32,28 @@ local function targets_of(p, user, resource, kind, type)
   return available(p, user, ''), type == 'headline' and 'dropped' or 'store'
 end
 
--- An entry in each chosen session. Answers {sid, node, position, …}, or an empty table and why none took it.
-local function put_each(p, targets, kind, flags, stamp, from, body, limits)
-  local answer, taken, why = {}, 0, nil
+-- An entry in each chosen session, told in `answer`. Answers why none took it, or 'ok'.
+local function put_each(p, targets, kind, flags, stamp, from, body, limits, answer)
+  local taken, why = 0, nil
   local fan = kind == 'm' and fan_of(p, #targets) or ''
   for _, s in ipairs(targets) do
     local position, refusal
     if kind == 'p' then position = put_presence(p, s, stamp, from, body, limits)
     else position, refusal = put(p, s, kind, flags, stamp, fan, body, limits) end
     if position then
-      answer[3 * taken + 1], answer[3 * taken + 2], answer[3 * taken + 3] = s.sid, s.node, position
+      answer[3 * taken + 2], answer[3 * taken + 3], answer[3 * taken + 4] = s.sid, s.node, position
       taken = taken + 1
     else
       why = refusal
     end
   end
-  if taken > 0 then note_copies(p, targets[1].user, fan, taken) end
-  return answer, why
+  if taken == 0 then return why end
+  if fan ~= '' then note_copies(p, targets[1].user, fan, taken) end
+  return 'ok'
+end
+
+local function set_origin(origin, count, keep)
+  if count then redis.call('SET', origin, count, 'PX', keep) else redis.call('DEL', origin) end
 end
 
 -- KEYS[1] prefix
@@ -62,26 +67,23 @@ register('deliver', function(keys, args)
 
   local origin = string.sub(args[4], 1, 1) == '@' and K.taken(p, args[4]) or K.origin(p, args[4], user)
   local before = redis.call('SET', origin, args[5], 'PX', args[6], 'GET')
-  local function restore()
-    if before then redis.call('SET', origin, before, 'PX', args[6]) else redis.call('DEL', origin) end
-  end
   if before and tonumber(before) >= tonumber(args[5]) then
-    restore()
+    set_origin(origin, before, args[6])
     return { 'duplicate' }
   end
 
-  local stamp, answer = now(), {}
+  local answer, stamp = { 'ok' }, now()
   if #targets > 0 then
-    answer, status = put_each(p, targets, kind, flags, stamp, args[3], body, limits)
-    if #answer > 0 then status = 'ok' end
+    status = put_each(p, targets, kind, flags, stamp, args[3], body, limits, answer)
   elseif status == 'store' then
     status = store(p, user, flags, stamp, body, limits)
   end
-  if status == 'full' or status == 'bounce' then restore()   -- refused, not taken: sent again it is judged anew
+  answer[1] = status
+  if status == 'full' or status == 'bounce' then
+    set_origin(origin, before, args[6])   -- refused, not taken: sent again it is judged anew
   elseif kind == 'm' then
     fate(p, 'accepted', 1)
     if status == 'dropped' then fate(p, 'dropped', 1) end
   end
-  table.insert(answer, 1, status)
   return answer
 end)

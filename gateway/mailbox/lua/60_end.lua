@@ -51,9 +51,9 @@ end
 -- One piece of the remainder; true when it was the last. What is stored goes from the newest backwards, so that every LPUSH
 -- puts an older entry before a newer one and the order is right however many pieces it takes; the rest goes forwards.
 local function end_piece(p, s, limits, placed)
-  local key = K.session(p, s.sid)
+  local key, user = K.session(p, s.sid), s.user
   local v = redis.call('HMGET', key, 'how', 'unnotified')
-  local how, others = v[1], v[1] == 'deliver' and available(p, s.user, s.sid) or {}
+  local how, others = v[1], v[1] == 'deliver' and available(p, user, s.sid) or {}
   local lists, pop = { K.queue(p, s.sid), K.backlog(p, s.sid) }, 'LPOP'
   if how == 'store' then lists, pop = { lists[2], lists[1] }, 'RPOP' end
   local moved, bytes = 0, 0
@@ -68,7 +68,7 @@ local function end_piece(p, s, limits, placed)
   if redis.call('EXISTS', lists[1], lists[2]) > 0 then return false end
   redis.call('DEL', key)
   redis.call('SREM', K.endings(p), s.sid)
-  if v[2] == '1' and how == 'store' then raise_offline_event(p, s.user, 'offline', 'message') end
+  if v[2] == '1' and how == 'store' then raise_offline_event(p, user, 'offline', 'message') end
   return true
 end
 

@@ -58,7 +58,12 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=main.__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="default 10")
     parser.add_argument("--kill", choices=VICTIMS, nargs="+", default=["gateway"], help="what dies; default gateway")
-    parser.add_argument("--kills", type=int, default=1, help="at most so many deaths a round; default 1")
+    parser.add_argument(
+        "--kills",
+        type=int,
+        default=1,
+        help="at most so many deaths a round; default 1 (the supervisor starts late what dies within a second)",
+    )
     parser.add_argument("--gateways", type=int, default=1, help="gateway processes; default 1")
     parser.add_argument("--pairs", type=int, default=10, help="pairs of clients that talk; default 10")
     parser.add_argument("--messages", type=int, default=100, help="of each client a round; default 100")

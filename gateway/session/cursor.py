@@ -52,7 +52,6 @@ class Cursor:
         "_mailbox",
         "_reading",
         "_rhythm",
-        "_started_ms",
         "_window",
         "_write",
         "acked",
@@ -62,6 +61,7 @@ class Cursor:
         "grip",
         "held",
         "is_overdue",
+        "late_before_ms",
         "sent",
         "tail",
         "taken",
@@ -93,7 +93,8 @@ class Cursor:
         self._failed = failed
         self._domain = domain
         self._window = window
-        self._started_ms = started_ms
+        self.late_before_ms = started_ms
+        """messages queued before this (server's clock) waited for the client, and say so"""
         self._ahead: dict[int, bytes] = {}
         self._reading = False
         self.acked = acked
@@ -184,7 +185,7 @@ class Cursor:
 
     def _rendered(self, entry: Entry) -> bytes:
         """An entry that waited carries the time at which it came (XEP-0203; XEP-0198 section 6, XEP-0160)."""
-        if entry.kind != MESSAGE or entry.stamp_ms >= self._started_ms:
+        if entry.kind != MESSAGE or entry.stamp_ms >= self.late_before_ms:
             return entry.stanza
         try:
             if has_delay_from(entry.stanza, self._domain):

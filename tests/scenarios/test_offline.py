@@ -115,6 +115,19 @@ def test_a_stored_message_carries_the_time_at_which_it_was_sent(house: Pieces) -
     assert before - 0.01 <= datetime.fromisoformat(delay.get("stamp", "")).timestamp() <= after + 0.01
 
 
+def test_a_message_that_waited_for_presence_alone_is_stamped_and_the_next_one_is_not(house: Pieces) -> None:
+    juliet = house.account()
+    phone = ready(house, juliet)
+    leave(house, juliet.jid, "waited")
+    phone.send("<presence/>")
+    waited = phone.skip_to(MESSAGE, PRESENCE)
+    leave(house, juliet.jid, "live")
+    live = phone.skip_to(MESSAGE, PRESENCE)
+
+    assert waited.find(f"{{{ns.DELAY}}}delay") is not None
+    assert live.find(f"{{{ns.DELAY}}}delay") is None
+
+
 def test_a_stamp_of_another_origin_stays_beside_ours(house: Pieces) -> None:
     romeo, juliet = sender(house), house.account()
     theirs = f"<delay xmlns='{ns.DELAY}' from='gateway.example' stamp='2002-09-10T23:08:25Z'/>"

@@ -1,7 +1,7 @@
 """Connecting to Redis: an address becomes a socket that is authenticated and has its database chosen.
 
-The hot path and the notices speak to Redis through hiredis on sockets of their own. redis-py would do the same, at ten times the cost per
-command and a quarter of a second of imports in every process that starts.
+The hot path and the notices speak to Redis through hiredis on sockets of their own. redis-py would do the same, at
+ten times the cost per command and a quarter of a second of imports in every process that starts.
 """
 
 from __future__ import annotations

@@ -30,11 +30,12 @@ local function fate(p, name, n) if n > 0 then redis.call('HINCRBY', K.fates(p), 
 --   important, important_acked, covered: messages that wake, counted on arrival; how many were acked; how many an event
 --   covered; urgent: the count at the latest call   overdue ('1': <r/> unanswered) reg ('1': a registration is linked)
 --   pending (0, 1 message, 2 call: event not yet claimed) gen (raised by resume and ack) pushed_at last_event
---   serial: the owner's last operation that must not run twice   replaced, replaced_node, former_node: answers to repeat
+--   serial: the owner's last operation that must not run twice
+--   replaced, replaced_node, former_node: answers to repeat
 --   how, unnotified: of a session that is ending
 --
--- What every delivery and ack needs is read at once; the rest when it is first asked for, which for a session that consumes
--- is hardly ever.
+-- What every delivery and ack needs is read at once; the rest when it is first asked for, which for a session that
+-- consumes is hardly ever.
 local function read_rest(s, name)
   local v = redis.call('HMGET', K.session(s.prefix, s.sid), 'user', 'gen', 'important_acked', 'covered', 'urgent',
     'inherited', 'reg')
@@ -46,13 +47,13 @@ end
 local LAZY = { __index = read_rest }
 
 local function load(p, sid)
-  local v = redis.call('HMGET', K.session(p, sid), 'state', 'node', 'tail', 'acked', 'back', 'overdue', 'priority', 'important',
-    'pending', 'epoch', 'aside')
+  local v = redis.call('HMGET', K.session(p, sid), 'state', 'node', 'tail', 'acked', 'back', 'overdue', 'priority',
+    'important', 'pending', 'epoch', 'aside')
   if not v[1] then return nil end
   return setmetatable({
-    prefix = p, sid = sid, state = v[1], node = v[2], tail = tonumber(v[3]), acked = tonumber(v[4]), back = tonumber(v[5]),
-    overdue = v[6] == '1', priority = v[7], important = tonumber(v[8]), pending = tonumber(v[9]), epoch = v[10],
-    aside = v[11] == '1',
+    prefix = p, sid = sid, state = v[1], node = v[2], tail = tonumber(v[3]), acked = tonumber(v[4]),
+    back = tonumber(v[5]), overdue = v[6] == '1', priority = v[7], important = tonumber(v[8]),
+    pending = tonumber(v[9]), epoch = v[10], aside = v[11] == '1',
   }, LAZY)
 end
 

@@ -4,7 +4,8 @@
 local LEVEL = { message = 1, call = 2 }
 
 local function emit(p, user, sid, reason, gen, class)
-  redis.call('XADD', K.events(p), '*', 'user', user, 'sid', sid, 'reason', reason, 'gen', gen, 'class', class, 'at', now())
+  redis.call('XADD', K.events(p), '*', 'user', user, 'sid', sid, 'reason', reason, 'gen', gen, 'class', class, 'at',
+    now())
 end
 
 -- An event for a session, unless one of at least this urgency still waits to be claimed: a burst is one event.

@@ -75,8 +75,8 @@ local function acknowledge(p, s, upto)
   fate(p, 'acked', messages)
 end
 
--- Move entries from the backlog into the queue as far as there is room. What a former session left waits for the client's
--- presence. Goes beyond a piece only until one entry is queued, since its ack is what brings the next piece.
+-- Move entries from the backlog into the queue as far as there is room. What a former session left waits for the
+-- client's presence. Goes beyond a piece only until one entry is queued, since its ack is what brings the next piece.
 local function fill(p, s, limits)
   if s.back == 0 or s.inherited > 0 and not is_available(s) then return end
   local moved, bytes, before = 0, 0, s.tail
@@ -117,7 +117,8 @@ end
 local function limits_of(args, i) return { queue = tonumber(args[i]), quota = tonumber(args[i + 1]) } end
 
 -- append: an entry for one session, together with the inbound count it answers
--- KEYS[1] prefix   ARGV sid, epoch, kind, flags, inbound count ('' = answers nothing), queue limit, quota, stanza, serial
+-- KEYS[1] prefix   ARGV sid, epoch, kind, flags, inbound count ('' = answers nothing), queue limit, quota, stanza,
+--      serial
 -- answers {'ok', position, tail} | {'duplicate', 0, tail} | {'full'} | {'dropped'} | {'stale'}
 register('append', function(keys, args)
   local p, kind = keys[1], args[3]

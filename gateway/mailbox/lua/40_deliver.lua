@@ -57,8 +57,8 @@ local function set_origin(origin, count, keep)
 end
 
 -- KEYS[1] prefix
--- ARGV user, resource, sender's full JID, origin session ('@…': the process, for what has no origin), its inbound count,
---      ms to remember it, kind, type, flags, queue limit, quota, stanza
+-- ARGV user, resource, sender's full JID, origin session ('@…': the process, for what has no origin), its inbound
+--      count, ms to remember it, kind, type, flags, queue limit, quota, stanza
 -- answers {status, sid, node, position, …}: 'ok' 'offline' 'dropped' 'duplicate' 'no-account' 'bounce' 'full'
 register('deliver', function(keys, args)
   local p, user, kind, flags, body, limits = keys[1], args[1], args[7], args[9], args[12], limits_of(args, 10)

@@ -1,5 +1,6 @@
 -- A session's life: bind, hibernate, resume. Its end is in 60_end.lua, its presence in 65_presence.lua.
--- Keys: acct:{user}, res:{user}, s:{sid}, q:{sid}, back:{sid}, pres:{sid}, push:{user}, due, calls, node:{node}, old:{user}
+-- Keys: acct:{user}, res:{user}, s:{sid}, q:{sid}, back:{sid}, pres:{sid}, push:{user}, due, calls, node:{node},
+-- old:{user}
 
 -- Tell the account's other available sessions; answers are appended to `placed` as sid, node, position.
 local function broadcast(p, s, body, stamp, limits, placed)
@@ -43,7 +44,8 @@ local function inherit(p, old, sid)
   return back, old.important - base, math.max(0, old.covered - base), math.max(0, old.urgent - base)
 end
 
--- The session's id can never resume again; its last count is kept for a late <resume/> (XEP-0198 section 5, <failed h='…'/>).
+-- The session's id can never resume again; its last count is kept for a late <resume/> (XEP-0198 section 5, <failed
+-- h='…'/>).
 local function retire(p, s, max_old)
   local v = redis.call('HMGET', K.session(p, s.sid), 'resource', 'h', 'smacks')
   if redis.call('HGET', K.resources(p, s.user), v[1]) == s.sid then redis.call('HDEL', K.resources(p, s.user), v[1]) end
@@ -66,8 +68,8 @@ end
 
 -- bind: claim a full JID; a session of the same resource is replaced and what it held moves on
 -- KEYS[1] prefix
--- ARGV user, resource, new sid, node, owner, full JID escaped, bare JID escaped, most sessions, old h kept, queue limit,
---      quota
+-- ARGV user, resource, new sid, node, owner, full JID escaped, bare JID escaped, most sessions, old h kept, queue
+--      limit, quota
 -- answers {'ok', bound at, replaced sid, its node, sid, node, position, …} | {'no-account'} | {'too-many'}
 register('bind', function(keys, args)
   local p, user, resource, sid, node = keys[1], args[1], args[2], args[3], args[4]
@@ -91,8 +93,9 @@ register('bind', function(keys, args)
   local at = now()
   redis.call('HSET', K.resources(p, user), resource, sid)
   redis.call('SADD', K.owned(p, node), sid)
-  redis.call('HSET', key, 'user', user, 'resource', resource, 'jid', args[6], 'ujid', args[7], 'node', node, 'owner', args[5],
-    'epoch', 1, 'state', LIVE, 'smacks', '0', 'max', 0, 'max_with_push', 0, 'base', 0, 'bound_at', at, 'deadline', 0,
+  redis.call('HSET', key, 'user', user, 'resource', resource, 'jid', args[6], 'ujid', args[7], 'node', node,
+    'owner', args[5], 'epoch', 1, 'state', LIVE, 'smacks', '0', 'max', 0, 'max_with_push', 0, 'base', 0,
+    'bound_at', at, 'deadline', 0,
     'h', 0, 'serial', 0, 'tail', 0, 'acked', 0, 'back', back, 'inherited', back, 'aside', '0',
     'priority', '', 'presence', '', 'former_priority', '',
     'important', important, 'important_acked', 0, 'covered', covered, 'urgent', urgent, 'overdue', '0',
@@ -106,8 +109,8 @@ end)
 
 -- enable: XEP-0198; counts start here in both directions
 -- KEYS[1] prefix
--- ARGV sid, epoch, resumable ('1' or '0'), max ms, most ms for a device with push ('0' = the client asked for `max` itself),
---      base: the position after which the client counts; what is before it the socket took; queue limit, quota
+-- ARGV sid, epoch, resumable ('1' or '0'), max ms, most ms for a device with push ('0' = the client asked for `max`
+--      itself), base: the position after which the client counts; what is before it the socket took; queue limit, quota
 -- answers {'ok', max ms} | {'stale'}
 register('enable', function(keys, args)
   local p = keys[1]
@@ -172,8 +175,8 @@ register('resume', function(keys, args)
   local key = K.session(p, sid)
   local v = redis.call('HMGET', key, 'smacks', 'h', 'owner', 'resource', 'bound_at', 'max', 'base', 'former_node')
   local function answer(former)
-    return { 'ok', tonumber(s.epoch), tonumber(v[2]), s.acked, s.tail, former, v[4], s.priority, tonumber(v[5]), tonumber(v[6]),
-      tonumber(v[7]) }
+    return { 'ok', tonumber(s.epoch), tonumber(v[2]), s.acked, s.tail, former, v[4], s.priority, tonumber(v[5]),
+      tonumber(v[6]), tonumber(v[7]) }
   end
   if v[1] ~= '1' then return { 'unknown' } end
   if v[3] == args[6] then return answer(v[8]) end   -- the same request, sent again after a lost connection
@@ -189,10 +192,11 @@ register('resume', function(keys, args)
   redis.call('ZREM', K.lastcalls(p), sid)
   s.epoch, s.state, s.node = tostring(tonumber(s.epoch) + 1), LIVE, args[5]
   v[5] = now()
-  redis.call('HSET', key, 'epoch', s.epoch, 'state', LIVE, 'node', s.node, 'owner', args[6], 'deadline', 0, 'bound_at', v[5],
-    'serial', 0, 'former_node', former)
+  redis.call('HSET', key, 'epoch', s.epoch, 'state', LIVE, 'node', s.node, 'owner', args[6], 'deadline', 0,
+    'bound_at', v[5], 'serial', 0, 'former_node', former)
   if h > s.acked then acknowledge(p, s, h) end
-  -- what was pushed for but not acknowledged counts as new again: should the link break once more, the phone is woken again
+  -- what was pushed for but not acknowledged counts as new again: should the link break once more, the phone is woken
+  -- again
   s.covered = s.important_acked
   redis.call('HSET', key, 'covered', s.covered)
   cancel_events(p, s)

@@ -1,8 +1,8 @@
 -- A session's end: the resource is free at once, the remainder gets its fate piece by piece (architecture, section 5).
 -- Keys: those of 50_session.lua, ends set, off:{user} list, out stream, fates hash
 
--- Decided once, when the session ends: `store` keeps messages for the account's next device, `deliver` hands them to its
--- other sessions, `bounce` returns them to their senders. (`drop`: the account was removed.)
+-- Decided once, when the session ends: `store` keeps messages for the account's next device, `deliver` hands them to
+-- its other sessions, `bounce` returns them to their senders. (`drop`: the account was removed.)
 local function plan(p, s, resend, limits)
   if #available(p, s.user, s.sid) > 0 then return resend == 'true' and 'deliver' or 'bounce' end
   return (resend == 'false' or limits.quota == 0) and 'bounce' or 'store'
@@ -48,8 +48,9 @@ local function settle(p, s, entry, how, others, limits, placed)
   end
 end
 
--- One piece of the remainder; true when it was the last. What is stored goes from the newest backwards, so that every LPUSH
--- puts an older entry before a newer one and the order is right however many pieces it takes; the rest goes forwards.
+-- One piece of the remainder; true when it was the last. What is stored goes from the newest backwards, so that every
+-- LPUSH puts an older entry before a newer one and the order is right however many pieces it takes; the rest goes
+-- forwards.
 local function end_piece(p, s, limits, placed)
   local key, user = K.session(p, s.sid), s.user
   local v = redis.call('HMGET', key, 'how', 'unnotified')
@@ -81,8 +82,8 @@ local function endings_of(p, user)
   return found
 end
 
--- Before the offline store is touched, earlier remainders have to be in it, or the order of messages would be lost. Hardly
--- ever is there one: it had more than a piece, and this came before the sweeper's next turn.
+-- Before the offline store is touched, earlier remainders have to be in it, or the order of messages would be lost.
+-- Hardly ever is there one: it had more than a piece, and this came before the sweeper's next turn.
 local function settle_endings(p, user, limits)
   for _, s in ipairs(endings_of(p, user)) do
     if redis.call('HGET', K.session(p, s.sid), 'how') == 'store' then

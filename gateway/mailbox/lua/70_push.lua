@@ -48,7 +48,8 @@ register('register', function(keys, args)
   return 'ok'
 end)
 
--- unregister: of one service, one node of it or ('') all   KEYS[1] prefix   ARGV user, service JID, node   answers how many went
+-- unregister: of one service, one node of it or ('') all   KEYS[1] prefix   ARGV user, service JID, node
+-- answers how many went
 register('unregister', function(keys, args)
   local p, user, key, gone = keys[1], args[1], K.registrations(keys[1], args[1]), 0
   local all = redis.call('HGETALL', key)
@@ -146,13 +147,14 @@ end
 
 -- claim: is it still true? Then the attempt is recorded.
 -- KEYS[1] prefix
--- ARGV stream id, event id (the first one's, when this is a retry), user, sid, reason, gen, class, registration ('' = all),
---      floor ms, group, when it was raised (ms)
+-- ARGV stream id, event id (the first one's, when this is a retry), user, sid, reason, gen, class, registration ('' =
+--      all), floor ms, group, when it was raised (ms)
 -- answers {'send', count, newest entry, field, registration, …} | {'later', ms} | {'cancelled', reason}
 -- 'later' and 'cancelled' take the event off the stream in the same step.
 register('claim', function(keys, args)
   local p, group, only = keys[1], args[10], args[8]
-  local event = { id = args[2], user = args[3], sid = args[4], reason = args[5], gen = args[6], class = args[7], only = only }
+  local event = { id = args[2], user = args[3], sid = args[4], reason = args[5], gen = args[6], class = args[7],
+    only = only }
   local job = K.job(p, event.id)
   local count, entry, wait = still_true(p, event, only == '' and tonumber(args[9]) or 0)
   if not count then
@@ -175,9 +177,11 @@ register('claim', function(keys, args)
   return { 'send', count, entry, unpack(found) }
 end)
 
--- pushed: the outcome for one registration. A dead token goes only if it is still the same and older than the provider's word.
+-- pushed: the outcome for one registration. A dead token goes only if it is still the same and older than the
+-- provider's word.
 -- KEYS[1] prefix
--- ARGV event id, user, field, outcome, token that failed ('' = keep the registration), provider's timestamp ms (0 = none)
+-- ARGV event id, user, field, outcome, token that failed ('' = keep the registration), provider's timestamp ms (0 =
+--      none)
 -- answers 'removed' | 'kept'
 register('pushed', function(keys, args)
   local p, user, key = keys[1], args[2], K.registrations(keys[1], args[2])
@@ -201,7 +205,8 @@ register('retry', function(keys, args)
   return 'ok'
 end)
 
--- done: every registration of this event has its outcome   KEYS[1] prefix   ARGV stream id, event id ('' = keep the job), group
+-- done: every registration of this event has its outcome   KEYS[1] prefix
+-- ARGV stream id, event id ('' = keep the job), group
 register('done', function(keys, args)
   local p = keys[1]
   forget(p, args[1], args[2] ~= '' and K.job(p, args[2]) or '', args[3])

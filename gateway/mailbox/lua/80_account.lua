@@ -1,6 +1,7 @@
 -- Accounts.   Keys: acct:{user} hash, accts set, and every key of the mailbox
 
--- create: KEYS[1] prefix   ARGV user, '1' to replace credentials of an existing account, this request's name, field, value, …
+-- create: KEYS[1] prefix   ARGV user, '1' to replace credentials of an existing account, this request's name, field,
+--      value, …
 -- answers 'ok' | 'exists' | 'no-account'
 register('create', function(keys, args)
   local p, user = keys[1], args[1]
@@ -18,7 +19,8 @@ register('create', function(keys, args)
   return 'ok'
 end)
 
--- remove: the mailbox is gone at once, so that the name can be given anew; entries of its sessions get their fate by `finish`
+-- remove: the mailbox is gone at once, so that the name can be given anew; entries of its sessions get their fate by
+-- `finish`
 -- KEYS[1] prefix   ARGV user
 -- answers {'ok' | 'no-account', sid, node, …}: sessions whose sockets are to be closed
 register('remove', function(keys, args)
@@ -44,19 +46,21 @@ register('remove', function(keys, args)
 end)
 
 -- sessions: what `wakegate user sessions` shows   KEYS[1] prefix   ARGV user
--- answers {{resource, sid, state, node, acked, tail, backlog, priority, bound at, deadline, linked to a registration}, …}
+-- answers {{resource, sid, state, node, acked, tail, backlog, priority, bound at, deadline, linked to a
+-- registration}, …}
 register('sessions', function(keys, args)
   local p, answer = keys[1], {}
   local all = redis.call('HGETALL', K.resources(p, args[1]))
   for i = 1, #all, 2 do
-    local v = redis.call('HMGET', K.session(p, all[i + 1]), 'state', 'node', 'acked', 'tail', 'back', 'priority', 'bound_at',
-      'deadline', 'reg')
+    local v = redis.call('HMGET', K.session(p, all[i + 1]), 'state', 'node', 'acked', 'tail', 'back', 'priority',
+      'bound_at', 'deadline', 'reg')
     if v[1] then answer[#answer + 1] = { all[i], all[i + 1], unpack(v) } end
   end
   return answer
 end)
 
--- census: numbers of one bucket   KEYS[1] prefix   answers {accounts, sleeping, events waiting, oldest event's id, retries, outbox, {fate, n, …}}
+-- census: numbers of one bucket   KEYS[1] prefix
+-- answers {accounts, sleeping, events waiting, oldest event's id, retries, outbox, {fate, n, …}}
 register('census', function(keys)
   local p = keys[1]
   local oldest = redis.call('XRANGE', K.events(p), '-', '+', 'COUNT', 1)

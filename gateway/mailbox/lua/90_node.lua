@@ -1,7 +1,8 @@
 -- What a gateway node owns in one bucket, and what becomes of it when the node is dead.
 -- Keys: node:{node} set, s:{sid} hash, and those of hibernation and end
 
--- tails: the owner's periodic check; a lost notice shows as a tail beyond what it knows, a lost session as an absent one
+-- tails: the owner's periodic check; a lost notice shows as a tail beyond what it knows, a lost session as an absent
+-- one
 -- KEYS[1] prefix   ARGV node   answers {sid, tail, …}
 register('tails', function(keys, args)
   local p, answer = keys[1], {}
@@ -12,7 +13,8 @@ register('tails', function(keys, args)
   return answer
 end)
 
--- reap: a dead node's sessions hibernate, those that cannot be resumed end; the epoch shuts the old owner out, should it live after all
+-- reap: a dead node's sessions hibernate, those that cannot be resumed end; the epoch shuts the old owner out, should
+-- it live after all
 -- KEYS[1] prefix   ARGV node, most, last call's lead ms, queue limit, quota, old h kept, resend_on_timeout
 -- answers {'done' | 'more', number of sessions}
 register('reap', function(keys, args)

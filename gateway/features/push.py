@@ -7,6 +7,7 @@ a device is to be woken the mailbox knows (its Lua library raises events), and t
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -24,7 +25,13 @@ LONGEST = 4096
 """characters of a node or a token; the longest real ones are a few hundred"""
 
 ENVIRONMENTS = ("", "production", "sandbox", "auto")
-CONTENTS = ("", "none", "sender", "body", "encrypted")
+CONTENTS = ("", "none", "sender", "body")
+NOT_YET = ("encrypted",)
+"""content modes that clients know of and that nothing here can make yet"""
+
+APNS = "apns"
+APNS_TOKEN = re.compile(r"(?:[0-9a-f]{2}){4,200}", re.IGNORECASE)
+"""A device token as apps send it: 4 to 200 bytes in hexadecimal digits. Apple says only that the length may change."""
 
 ENCRYPTED = frozenset({*ns.OMEMO, ns.OPENPGP, ns.PGP_LEGACY})
 
@@ -73,6 +80,27 @@ def _one_of(fields: dict[str, str], name: str, known: tuple[str, ...]) -> str:
     return value
 
 
+def _content(fields: dict[str, str]) -> str:
+    if fields.get("content") in NOT_YET:
+        raise StanzaError(
+            StanzaCondition.NOT_ACCEPTABLE,
+            f"content {fields['content']} is not available yet; what is: {', '.join(CONTENTS[1:])}",
+        )
+    return _one_of(fields, "content", CONTENTS)
+
+
+def _token(fields: dict[str, str], provider: str) -> str:
+    """A token that can work: else every push for this device would fail, and the client would never learn of it."""
+    token = _short(fields.get("token", ""), "the token")
+    if not token:
+        raise StanzaError(StanzaCondition.BAD_REQUEST, "the field token is empty")
+    if provider == APNS and not APNS_TOKEN.fullmatch(token):
+        raise StanzaError(
+            StanzaCondition.NOT_ACCEPTABLE, "the token is not one of APNs: 4 to 200 bytes in hexadecimal digits"
+        )
+    return token
+
+
 def _options(payload: dict[str, Any]) -> dict[str, str]:
     """The fields of the publish-options form (XEP-0357 section 5)."""
     form = forms.read(payload.get(f"{ns.DATA_FORMS}|x"))
@@ -91,12 +119,10 @@ def enable(query: Query) -> None:
             StanzaCondition.FEATURE_NOT_IMPLEMENTED, f"only {HOST}.{query.session.jid.domain} delivers pushes here"
         )
     fields = _options(payload)
-    app, token = fields.get("app", ""), _short(fields.get("token", ""), "the token")
+    app = fields.get("app", "")
     push = query.services.settings["push"]
     if app not in push.apps:
         raise StanzaError(StanzaCondition.ITEM_NOT_FOUND, "this server knows no such app")
-    if not token:
-        raise StanzaError(StanzaCondition.BAD_REQUEST, "the field token is empty")
     session = query.session
     registration = Registration(
         service=str(service),
@@ -104,9 +130,9 @@ def enable(query: Query) -> None:
         sid=session.grip.sid,
         resource=session.jid.resource,
         app=app,
-        token=token,
+        token=_token(fields, push.apps[app].provider),
         environment=_one_of(fields, "environment", ENVIRONMENTS),
-        content=_one_of(fields, "content", CONTENTS),
+        content=_content(fields),
     )
     query.services.mailbox.register(
         session.grip,

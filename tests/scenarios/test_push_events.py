@@ -31,6 +31,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pieces]:
     settings = {
         "smacks": {"smacks_max_ack_delay": ACK_DELAY_S, "smacks_max_hibernation_time": 600},
         "push.apps.chat": {"provider": "fcm", "service_account_file": str(service_account)},
+        "push.apps.chat-ios": {
+            "provider": "apns",
+            "topic": "org.example.chat",
+            "certificate_file": str(service_account),
+        },
     }
     with pieces(directory, commands=("sweeper",), settings=settings) as server:
         server.add_accounts(80)
@@ -361,6 +366,7 @@ def an_enable(attributes: str, inner: str = "") -> str:
 
 
 OURS = f"jid='{SERVICE}' node='n1'"
+IPHONE = {**GOOD, "app": "chat-ios", "token": "A1b2" * 16}
 TWICE = form(GOOD) + form(GOOD)
 SAME_FIELD = form(GOOD).replace("</x>", "<field var='token'><value>x</value></field></x>")
 BAD_ENABLE = {
@@ -386,6 +392,11 @@ BAD_ENABLE = {
     "a node of 5,000 characters": (an_enable(f"jid='{SERVICE}' node='{'n' * 5000}'"), "not-acceptable"),
     "an unknown environment": (an_enable(OURS, form({**GOOD, "environment": "x" * 9000})), "bad-request"),
     "an unknown content": (an_enable(OURS, form({**GOOD, "content": "everything"})), "bad-request"),
+    "a content that is not available yet": (an_enable(OURS, form({**GOOD, "content": "encrypted"})), "not-acceptable"),
+    "a token of APNs that is no hex": (an_enable(OURS, form({**IPHONE, "token": "xy" * 32})), "not-acceptable"),
+    "a token of APNs that lacks a digit": (an_enable(OURS, form({**IPHONE, "token": "a" * 63})), "not-acceptable"),
+    "a token of APNs of 201 bytes": (an_enable(OURS, form({**IPHONE, "token": "ab" * 201})), "not-acceptable"),
+    "a token of APNs in brackets": (an_enable(OURS, form({**IPHONE, "token": "&lt;a1b2&gt;"})), "not-acceptable"),
     "disable without a jid": (f"<disable xmlns='{ns.PUSH}'/>", "bad-request"),
     "disable with a malformed jid": (f"<disable xmlns='{ns.PUSH}' jid='a@b@c'/>", "jid-malformed"),
     "enable as a child of itself": (an_enable("", an_enable(OURS)), "bad-request"),
@@ -401,6 +412,13 @@ def test_bad_input_gets_a_clear_error_and_registers_nothing(house: Pieces, what:
 
     assert condition == refusal
     assert "0" == house.session(phone.account.jid, phone.session_id)["reg"]
+
+
+@pytest.mark.parametrize("token", ["a1" * 32, "A1" * 200, "00" * 4])
+def test_a_token_of_apns_is_4_to_200_bytes_in_hexadecimal_digits(house: Pieces, token: str) -> None:
+    phone = online(house, house.account())
+
+    assert "" == ask(phone, an_enable(OURS, form({**IPHONE, "token": token, "environment": "sandbox"})))
 
 
 def test_disabling_what_was_never_enabled_is_no_error(house: Pieces) -> None:

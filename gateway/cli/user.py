@@ -160,7 +160,7 @@ def sessions(jid: str, as_json: bool, config: tuple[Path, ...]) -> None:
 
 
 @user.command(name="import")
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.File("r", encoding="utf-8", errors="replace"))  # U+FFFD is in no JID, no password
 @config_option
 def import_file(file: TextIO, config: tuple[Path, ...]) -> int:
     """Make an account for each line `localpart@domain:password` of FILE ("-" is standard input).

@@ -136,6 +136,18 @@ def test_an_import_makes_what_is_right_and_reports_what_is_wrong(
     assert verify("kept", credentials_of(config, "old@localhost"))
 
 
+def test_an_import_reports_lines_that_are_not_utf_8_and_takes_the_others(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "accounts").write_bytes(b"\xff\xfe@localhost:x\njuliet@localhost:p\xffw\nromeo@localhost:x\n")
+    status = command("user", "import", str(tmp_path / "accounts"))
+    output = capsys.readouterr()
+
+    assert 1 == status
+    assert "1 accounts made, 0 existed, 2 lines wrong\n" == output.out
+    assert {"wakegate: line 1:", "wakegate: line 2:"} == {line[:17] for line in output.err.splitlines()}
+
+
 def test_the_status_is_one_page_or_one_object(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     command("user", "add", "romeo@localhost", "--password", "x")
     capsys.readouterr()

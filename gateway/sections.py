@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
+from gateway.setting_values import address_fault
 from gateway.settings import setting
 
 
@@ -57,23 +58,17 @@ class ListenSettings:
         seen: dict[str, str] = {}
         for field in fields(self):
             for address in getattr(self, field.name):
-                fault = _address_fault(address)
+                fault = address_fault(address)
                 if fault:
                     yield f'{field.name}: "{address}": {fault}'
                 elif address in seen and not address.endswith(":0"):
                     yield f'{field.name}: "{address}" is already used by {seen[address]}'
                 seen[address] = field.name
 
-
-def _address_fault(address: str) -> str:
-    host, colon, port = address.rpartition(":")
-    if not colon or not host:
-        return '"host:port" is needed, e.g. "0.0.0.0:5222" or "[::]:5222"'
-    if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        return 'an IPv6 address stands in brackets, e.g. "[::1]:5222"'
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        return f'"{port}" is no port, 0 to 65535'
-    return ""
+    def warnings(self) -> Iterator[str]:
+        """What may be configured and has no effect yet."""
+        if self.websocket:
+            yield f"websocket: not served yet; nothing will listen on {', '.join(self.websocket)}"
 
 
 @dataclass(frozen=True)

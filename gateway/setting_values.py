@@ -201,7 +201,25 @@ def show(value: Any, said: Declared | None = None) -> str:
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
+def address_fault(address: str, *, least_port: int = 0) -> str:
+    """What is wrong with a "host:port"; "" if nothing is."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not host:
+        return '"host:port" is needed, e.g. "0.0.0.0:5222" or "[::]:5222"'
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        return 'an IPv6 address stands in brackets, e.g. "[::1]:5222"'
+    if not port.isascii() or not port.isdigit() or not least_port <= int(port) <= 65535:
+        return f'"{port}" is no port, {least_port} to 65535'
+    return ""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
+    close = closest(name, known)
+    return f", did you mean {close}?" if close else ""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The known name that was probably meant; "" if none is near."""
     names = list(known)
     close = difflib.get_close_matches(name, names, 1, 0.6)
     if not close:
@@ -209,7 +227,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
         close = sorted((k for k in names if len(name) > 3 and name in k), key=len)[:1]
     if not close:
         close = [k for k in names if any(difflib.get_close_matches(name, k.split("_"), 1, 0.7))][:1]
-    return f", did you mean {close[0]}?" if close else ""
+    return close[0] if close else ""
 
 
 def as_toml(value: Any) -> str:

@@ -2,12 +2,16 @@
 
 A section is a frozen dataclass whose fields are made with `setting`. The loader, `wakegate config check` and the
 documented default file are derived from those declarations. Everything that is wrong is reported at once, each fault
-with what would be right. A section may have a method `faults() -> Iterable[str]` for what no single field can know.
+with what would be right. A section may have three methods that answer lines, each beginning with a setting's name:
+`faults()` for what no single field can know (a line names every setting on which it depends), `file_faults()` for
+files that cannot be used (asked by `config check`, and at its start by the process that needs them), `warnings()` for
+what has no effect.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import textwrap
 import tomllib
 import types
@@ -17,9 +21,32 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from gateway.errors import WakegateError
-from gateway.setting_values import Declared, FromText, Secret, UnfitError, as_toml, show, suggestion, typed, within
+from gateway.setting_values import (
+    Declared,
+    FromText,
+    Secret,
+    UnfitError,
+    as_toml,
+    closest,
+    show,
+    suggestion,
+    typed,
+    within,
+)
 
-__all__ = ["ConfigError", "Declared", "Secret", "Settings", "declared", "load", "reference", "setting", "tables"]
+__all__ = [
+    "ConfigError",
+    "Declared",
+    "Secret",
+    "Settings",
+    "declared",
+    "file_faults",
+    "load",
+    "reference",
+    "setting",
+    "tables",
+    "warnings",
+]
 
 ENVIRONMENT_PREFIX: Final = "WAKEGATE__"
 """`WAKEGATE__SMACKS__RESEND_ON_TIMEOUT` names `resend_on_timeout` in `[smacks]`."""
@@ -191,14 +218,16 @@ def _build(section: type, table: Mapping[str, Any], where: str, faults: list[str
     """Make a section's dataclass from its table; None if that failed."""
     hints = typing.get_type_hints(section)
     fields = {field.name: field for field in dataclasses.fields(section)}
-    before = len(faults)
     values: dict[str, Any] = {}
+    unfit: set[str] = set()
+    before = len(faults)
     for name, raw in table.items():
         if name not in fields:
             source = f" ({raw.source})" if isinstance(raw, FromText) and raw.source.isupper() else ""
             faults.append(f"{where}.{name}: unknown{suggestion(name, fields)}{source}")
+            unfit.add(closest(name, fields))
             continue
-        said = declared(fields[name])
+        said, so_far = declared(fields[name]), len(faults)
         try:
             if said.row is not None:
                 values[name] = _rows(said.row, raw, f"{where}.{name}", faults)
@@ -206,20 +235,51 @@ def _build(section: type, table: Mapping[str, Any], where: str, faults: list[str
                 values[name] = within(typed(raw, hints[name], said), said)
         except UnfitError as error:
             faults.append(f"{where}.{name}: {error}")
-    missing = [
-        name
-        for name, field in fields.items()
-        if name not in table and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
+        if len(faults) > so_far:
+            values.pop(name, None)
+            unfit.add(name)
+    missing = [name for name, field in fields.items() if name not in table and _must_be_set(field)]
     faults.extend(f"{where}.{name}: has no default and must be set" for name in missing)
-    if len(faults) > before:
+    if any(_must_be_set(field) and name not in values for name, field in fields.items()):
         return None
     built = section(**values)
-    more = getattr(built, "faults", None)
-    if callable(more):
-        # What no single field can know, e.g. that one setting needs another.
-        faults.extend(f"{where}.{fault}" for fault in more())
-    return built
+    # What no single field can know. A setting that is wrong stands at its default here: nothing is said about those.
+    wrong = [re.compile(rf"\b{name}\b") for name in unfit if name]
+    told = _asked(built, "faults")
+    faults.extend(f"{where}.{fault}" for fault in told if not any(name.search(fault) for name in wrong))
+    return built if len(faults) == before else None
+
+
+def _must_be_set(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _asked(section: Any, method: str) -> Iterator[str]:
+    ask = getattr(section, method, None)
+    if callable(ask):
+        yield from ask()
+
+
+def file_faults(settings: Settings) -> list[str]:
+    """What is wrong with the files that the settings name, of all sections. Reads them."""
+    return _lines(settings, "file_faults")
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What is set and has no effect, of all sections."""
+    return _lines(settings, "warnings")
+
+
+def _lines(settings: Settings, method: str) -> list[str]:
+    lines: list[str] = []
+    for name in settings:
+        section = settings[name]
+        lines.extend(f"{name}.{line}" for line in _asked(section, method))
+        for field in dataclasses.fields(section):
+            rows = getattr(section, field.name) if declared(field).row is not None else {}
+            for row, table in rows.items():
+                lines.extend(f"{name}.{field.name}.{row}.{line}" for line in _asked(table, method))
+    return lines
 
 
 def _rows(row: type, raw: Any, where: str, faults: list[str]) -> Mapping[str, Any]:

@@ -7,10 +7,7 @@ from pathlib import Path
 import click
 
 from gateway import configuration
-from gateway.mailbox.embedded import resolve
-from gateway.mailbox.settings import RedisSettings
-from gateway.sections import ServerSettings
-from gateway.settings import ConfigError, load, reference
+from gateway.settings import ConfigError, file_faults, load, reference, warnings
 
 
 @click.group()
@@ -21,16 +18,23 @@ def config() -> None:
 @config.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> int:
-    """Report everything that is wrong in FILE, all at once.
+    """Report everything that is wrong in FILE, all at once: also files that it names and that cannot be used.
+
+    Such names are relative to the working directory. Warnings say what has no effect; they are no failure.
 
     Example: wakegate config check config/wakegate.toml
     """
     try:
         settings = load(configuration.sections(), files=[file])
-        resolve(settings.of(RedisSettings).url, settings.of(ServerSettings).data_dir)
+        faults = tuple(file_faults(settings))
     except ConfigError as error:
-        for fault in error.faults:
-            click.echo(fault, err=True)
+        faults = error.faults
+    else:
+        for warning in warnings(settings):
+            click.echo(f"warning: {warning}", err=True)
+    for fault in faults:
+        click.echo(fault, err=True)
+    if faults:
         return 1
     click.echo(f"{file}: no faults found")
     return 0

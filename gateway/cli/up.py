@@ -19,7 +19,7 @@ from gateway.configuration import begin, config_option
 from gateway.mailbox import embedded, nodes
 from gateway.mailbox.settings import RedisSettings
 from gateway.sections import ListenSettings, ServerSettings
-from gateway.settings import Settings
+from gateway.settings import Settings, warnings
 from gateway.supervisor.child import ProcessSpec
 from gateway.supervisor.printer import Printer
 from gateway.supervisor.supervise import Supervisor
@@ -50,6 +50,8 @@ def up(config: tuple[Path, ...], gateways: int, demo: bool, sandbox_options: tup
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         gevent.signal_handler(number, supervisor.request_stop)
     plan = Plan(settings, configuration.files(config))
+    for warning in warnings(settings):
+        supervisor.printer.line("wakegate", f"warning: {warning}")
     try:
         supervisor.start_group(plan.foundation(demo, sandbox_options))
         passwords: Mapping[str, str] = {}
@@ -105,7 +107,6 @@ class Plan:
         listen = self._settings.of(ListenSettings)
         lines = [f"XMPP, STARTTLS     {address}" for address in listen.c2s]
         lines += [f"XMPP, direct TLS   {address}" for address in listen.c2s_tls]
-        lines += [f"XMPP, WebSocket    {address}/xmpp-websocket" for address in listen.websocket]
         lines += [f"account            {user}   password {password}" for user, password in passwords.items()]
         lines += [f"dashboard          http://{address}/" for address in listen.web]
         return [*lines, "Wakegate is ready"]

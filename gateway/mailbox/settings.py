@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from gateway.settings import setting
+from gateway.mailbox.dial import Address
+from gateway.mailbox.embedded import EMBEDDED, resolve
+from gateway.setting_values import address_fault
+from gateway.settings import ConfigError, setting
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,14 @@ class RedisSettings:
         10.0, unit="s", least=0.5, most=120, help="How long one answer may take before the connection is made anew."
     )
 
+    def faults(self) -> Iterator[str]:
+        """An address that nothing can be connected to."""
+        try:
+            if self.url != EMBEDDED:
+                Address.parse(resolve(self.url, Path()))
+        except ConfigError as error:
+            yield from (fault.removeprefix("redis.") for fault in error.faults)
+
 
 @dataclass(frozen=True)
 class SmacksSettings:
@@ -44,7 +57,7 @@ class SmacksSettings:
         unit="s",
         least=0,
         most=2592000,
-        help="Ceiling for what a client asks with `max`, and for devices with push.",
+        help="Ceiling for what a client asks with `max`, and for devices with push; 0 = nothing can be resumed.",
     )
     smacks_max_queue_size: int = setting(
         5000,
@@ -101,6 +114,15 @@ class SmacksSettings:
     max_user_sessions: int = setting(
         50, unit="sessions", least=1, most=1000, help="Sessions one account may have, sleeping ones included."
     )
+
+    def faults(self) -> Iterator[str]:
+        """A time beyond its own ceiling, and a `location` that no client can connect to (RFC 6120 section 4.9.3.19)."""
+        time_s, ceiling_s = self.smacks_hibernation_time, self.smacks_max_hibernation_time
+        if 0 < ceiling_s < time_s:
+            yield f"smacks_hibernation_time: {time_s} s, more than smacks_max_hibernation_time, {ceiling_s} s"
+        fault = address_fault(self.location, least_port=1) if self.location else ""
+        if fault:
+            yield f'location: "{self.location}": {fault}'
 
     @property
     def resend(self) -> str:

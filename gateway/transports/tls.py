@@ -1,7 +1,7 @@
 """TLS as this server speaks it (RFC 6120 §5 and §13.8, RFC 7590, XEP-0368): settings and contexts."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,14 @@ class TlsSettings:
         True, help="Clients must use TLS. false: loopback benchmarks and tests only; then SASL PLAIN works without TLS."
     )
 
+    def file_faults(self) -> Iterator[str]:
+        """A certificate or key that cannot be read, or do not belong together."""
+        try:
+            if self.certificate or self.key:
+                _configured(self)
+        except ConfigError as error:
+            yield from (fault.removeprefix("tls.") for fault in error.faults)
+
 
 @dataclass(frozen=True, slots=True)
 class TlsInfo:
@@ -51,12 +59,16 @@ class ServerContext(ssl.SSLContext):
 
 def context_for(settings: TlsSettings, *, data_dir: Path, domains: list[str]) -> ServerContext:
     """The server's context as configured, with a self-signed certificate if none is. Raises ConfigError."""
-    if settings.certificate:
-        certificate = Path(settings.certificate)
-        return server_context(certificate, Path(settings.key) if settings.key else certificate)
-    if settings.key:
-        raise ConfigError("tls.key: there is a key but no tls.certificate to go with it")
+    if settings.certificate or settings.key:
+        return _configured(settings)
     return server_context(*self_signed(data_dir, domains))
+
+
+def _configured(settings: TlsSettings) -> ServerContext:
+    if not settings.certificate:
+        raise ConfigError("tls.key: there is a key but no tls.certificate to go with it")
+    certificate = Path(settings.certificate)
+    return server_context(certificate, Path(settings.key) if settings.key else certificate)
 
 
 def server_context(certificate: Path, key: Path) -> ServerContext:

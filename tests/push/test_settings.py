@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from gateway.settings import ConfigError, load
-from tests.push.builders import a_file
+from tests.push.builders import a_file, an_android_app, an_iphone_app
 from workers.push.apps import Apps
 from workers.push.providers.apns.token_store import LocalTokenStore
 from workers.push.settings import AppSettings, PushSettings
+from workers.sandbox.server import Sandbox
 
 IPHONE: dict[str, Any] = {
     "provider": "apns",
@@ -84,6 +85,45 @@ def test_a_certificate_needs_no_team_and_key() -> None:
     assert [] == faults(provider="apns", topic="org.example.chat", certificate_file="c.pem")
 
 
+CERTIFICATE = {"provider": "apns", "topic": "org.example.chat"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        (IPHONE, "key_file"),
+        (CERTIFICATE, "certificate_file"),
+        ({"provider": "fcm"}, "service_account_file"),
+    ],
+)
+def test_a_file_that_is_not_there_or_is_something_else_is_a_fault(
+    tmp_path: Path, fields: dict[str, Any], name: str
+) -> None:
+    missing = AppSettings(**{**fields, name: str(tmp_path / "missing")})
+    other = AppSettings(**{**fields, name: a_file(tmp_path, "other", b"{}"), "ca_file": a_file(tmp_path, "ca", b"")})
+    found = [list(missing.file_faults()), list(other.file_faults())]
+
+    assert [f"{name}: {tmp_path}/missing: cannot be read: No such file or directory"] == found[0]
+    assert ["ca_file", name] == [fault.partition(":")[0] for fault in found[1]]
+
+
+def test_files_of_an_app_that_cannot_work_anyway_are_not_looked_at() -> None:
+    assert [] == list(AppSettings(provider="apns", key_file="missing").file_faults())
+
+
+def test_the_credentials_of_the_sandbox_are_usable(sandbox: Sandbox) -> None:
+    certificate = an_iphone_app(
+        sandbox,
+        key_file="",
+        team_id="",
+        key_id="",
+        certificate_file=sandbox.addresses["client_certificate_file"],
+    )
+    apps = [an_iphone_app(sandbox), certificate, an_android_app(sandbox)]
+
+    assert [] == [fault for app in apps for fault in app.file_faults()]
+
+
 def test_all_credentials_that_cannot_be_read_are_reported_together(tmp_path: Path) -> None:
     bad = a_file(tmp_path, "bad.json", b'{"type": "service_account"}')
     settings = PushSettings(
@@ -97,7 +137,10 @@ def test_all_credentials_that_cannot_be_read_are_reported_together(tmp_path: Pat
     with pytest.raises(ConfigError) as caught:
         Apps(settings, store=LocalTokenStore())
 
-    assert ["push.apps.one", "push.apps.two", "push.apps.three", "push.apps.four"] == [
-        fault.partition(":")[0] for fault in caught.value.faults
-    ]
+    assert [
+        "push.apps.one.key_file",
+        "push.apps.two.service_account_file",
+        "push.apps.three.service_account_file",
+        "push.apps.four",
+    ] == [fault.partition(":")[0] for fault in caught.value.faults]
     assert "is not the JSON file of a service account" in caught.value.faults[1]

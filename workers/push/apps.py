@@ -43,8 +43,12 @@ class Apps:
         self._apns: dict[ApnsIdentity, ApnsClient] = {}
         self._fcm: dict[FcmIdentity, FcmClient] = {}
         self._providers: dict[str, Provider] = {}
-        faults = []
+        faults: list[str] = []
         for name, app in settings.apps.items():
+            of_files = [f"push.apps.{name}.{fault}" for fault in app.file_faults()]
+            if of_files:
+                faults.extend(of_files)
+                continue
             try:
                 self._providers[name] = self._make(app)
             except (CredentialError, ValueError) as error:

@@ -69,6 +69,16 @@ class AppSettings:
             if address and not address.startswith(("https://", "http://") if self.provider == FCM else "https://"):
                 yield f"{name}: an https:// URL is needed, got {address!r}"
 
+    def file_faults(self) -> Iterator[str]:
+        """Files of a usable app that cannot be read or are not what they should be; paths are relative to the working
+        directory.
+        """
+        if not any(self.faults()):
+            # Here and not above: a gateway reads these settings too, without the libraries behind credentials.
+            from workers.push.credential_files import faults_of
+
+            yield from faults_of(self)
+
     def _apns_faults(self) -> Iterator[str]:
         if not self.topic:
             yield "topic: must be set to the app's bundle ID"

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.cli import run, wakegate
 from gateway.cli.store import open_store
+from gateway.cli.up import Plan
 from gateway.configuration import read
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.embedded import EmbeddedServer
@@ -196,6 +197,42 @@ def test_a_check_knows_what_cannot_be_connected_to(tmp_path: Path, capsys: pytes
 
     assert 1 == status
     assert "not supported yet" in capsys.readouterr().err
+
+
+def test_a_check_finds_files_that_cannot_be_used_wherever_they_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.toml").write_text(
+        f'[tls]\ncertificate = "{tmp_path}/none.pem"\n'
+        '[push.apps.chat-ios]\nprovider = "apns"\ntopic = "org.example.chat"\nteam_id = "TEAM123456"\n'
+        f'key_id = "KEY1234567"\nkey_file = "{tmp_path}/none.p8"\n'
+        f'[push.apps.chat-android]\nprovider = "fcm"\nservice_account_file = "{tmp_path}/none.json"\n'
+    )
+    status = wakegate_exits("config", "check", str(tmp_path / "c.toml"))
+
+    assert 1 == status
+    assert ["tls.certificate", "push.apps.chat-ios.key_file", "push.apps.chat-android.service_account_file"] == [
+        line.partition(":")[0] for line in capsys.readouterr().err.splitlines()
+    ]
+
+
+def test_a_check_warns_of_what_has_no_effect_and_calls_it_no_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.toml").write_text('[listen]\nwebsocket = ["127.0.0.1:5280"]\n')
+    status = wakegate_exits("config", "check", str(tmp_path / "c.toml"))
+    output = capsys.readouterr()
+
+    assert 0 == status
+    assert "warning: listen.websocket: not served yet; nothing will listen on 127.0.0.1:5280\n" == output.err
+    assert output.out.endswith("no faults found\n")
+
+
+def test_up_does_not_announce_what_is_not_served(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('[listen]\nwebsocket = ["127.0.0.1:5280"]\n')
+    greeting = Plan(read([tmp_path / "c.toml"]), ()).greeting({})
+
+    assert [] == [line for line in greeting if "5280" in line]
 
 
 def test_a_file_without_a_fault_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

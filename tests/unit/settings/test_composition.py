@@ -77,6 +77,32 @@ def test_a_domain_that_no_address_can_have_is_a_fault(domain: str) -> None:
     assert 1 == len(list(ServerSettings(domains=[domain]).faults()))
 
 
+@pytest.mark.parametrize("location", ["nonsense", "host:", ":5222", "host:0", "host:70000", "2001:db8::1:5222"])
+def test_a_location_that_no_client_can_connect_to_is_a_fault(location: str) -> None:
+    (fault,) = SmacksSettings(location=location).faults()
+
+    assert fault.startswith(f'location: "{location}": ')
+
+
+@pytest.mark.parametrize("location", ["", "xmpp.example.org:5222", "[2001:db8::1]:9222", "192.0.2.1:1"])
+def test_a_location_that_clients_can_connect_to_is_none(location: str) -> None:
+    assert [] == list(SmacksSettings(location=location).faults())
+
+
+@pytest.mark.parametrize(("time_s", "ceiling_s", "faults"), [(601, 600, 1), (600, 600, 0), (600, 0, 0)])
+def test_a_hibernation_beyond_its_ceiling_is_a_fault(time_s: int, ceiling_s: int, faults: int) -> None:
+    smacks = SmacksSettings(smacks_hibernation_time=time_s, smacks_max_hibernation_time=ceiling_s)
+
+    assert faults == len(list(smacks.faults()))
+
+
+def test_an_address_of_redis_is_told_beside_other_faults_of_its_section() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(configuration.sections(), overrides={"redis.url": "http://a", "redis.timeout_s": "soon"})
+
+    assert ["redis.timeout_s", "redis.url"] == [fault.partition(":")[0] for fault in caught.value.faults]
+
+
 def test_a_start_with_a_wrong_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAKEGATE__REDIS__APPENDFSYNC", "sometimes")
     with pytest.raises(ConfigError, match=r"redis\.appendfsync: one of"):

@@ -34,10 +34,11 @@ class App:
 
     provider: str = setting("apns", choices=("apns", "fcm"))
     key_file: str = setting("", help="The key.")
+    content: str = setting("none")
 
     def faults(self) -> Iterator[str]:
         if self.provider == "apns" and not self.key_file:
-            yield "key_file: must be set for apns"
+            yield "key_file: must be set for the provider apns"
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,23 @@ def test_all_faults_are_told_at_once_each_with_what_is_right(tmp_path: Path) -> 
         'smacks.resend: one of true | false | "if_offline" is needed, got "if_ofline", did you mean if_offline?',
         "smacks.domains: at least 1 items, got 0",
         "smacks.store: true or false is needed, got 1",
-        "push.apps.ios.key_file: must be set for apns",
+        "push.apps.ios.key_file: must be set for the provider apns",
         'push.apps.android.provider: one of "apns" | "fcm" is needed, got "fmc", did you mean fcm?',
     } == set(faults_of(tmp_path, text))
+
+
+def test_what_a_section_knows_is_told_beside_a_value_of_a_wrong_type(tmp_path: Path) -> None:
+    text = "[push.apps.ios]\ncontent = 3\n"
+
+    assert (
+        'push.apps.ios.content: a text in "quotes" is needed, got 3',
+        "push.apps.ios.key_file: must be set for the provider apns",
+    ) == faults_of(tmp_path, text)
+
+
+@pytest.mark.parametrize("line", ["key_file = 3", "keyfile = 'k'", "provider = 'apn'"])
+def test_nothing_is_said_that_depends_on_a_setting_that_is_wrong(tmp_path: Path, line: str) -> None:
+    assert 1 == len(faults_of(tmp_path, f"[push.apps.ios]\n{line}\n"))
 
 
 @pytest.mark.parametrize("number", ["true", "1.5", '"600"', "[600]"])

@@ -1,0 +1,60 @@
+"""The files that an app's settings name: are they there, and are they what the provider takes?"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from workers.push.credential import CredentialError
+from workers.push.settings import FCM, AppSettings
+
+
+def faults_of(app: AppSettings) -> Iterator[str]:
+    """One line for each file that cannot be used, beginning with the setting's name. Asks nobody over the network."""
+    checks: dict[str, Callable[[str], object]] = {"ca_file": _authorities}
+    if app.provider == FCM:
+        checks["service_account_file"] = _service_account
+    else:
+        checks |= {"key_file": _key, "certificate_file": _certificate}
+    for name, check in checks.items():
+        file = str(getattr(app, name))
+        if not file:
+            continue
+        try:
+            Path(file).read_bytes()
+            check(file)
+        except CredentialError as error:
+            yield f"{name}: {error}"
+        except OSError as error:
+            yield f"{name}: {file}: cannot be read: {error.strerror or error}"
+
+
+def _key(file: str) -> None:
+    from workers.push.providers.apns.token import load_key
+
+    load_key(file)
+
+
+def _service_account(file: str) -> None:
+    # firebase_admin costs a second, which a check of an installation without Android need not pay.
+    from workers.push.providers.fcm.token import AccessToken
+
+    AccessToken(file, ca_file="", timeout_s=1.0).close()
+
+
+def _certificate(file: str) -> None:
+    try:
+        # An empty password: without one OpenSSL would ask for it on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(file, password=lambda: "")
+    except ssl.SSLError as error:
+        raise CredentialError(
+            f"{file}: does not hold a certificate and its private key in PEM form, without a password"
+        ) from error
+
+
+def _authorities(file: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except ssl.SSLError as error:
+        raise CredentialError(f"{file}: holds no certificate in PEM form") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -72,6 +73,8 @@ def wakegate() -> None:
 
 def main() -> None:
     """Run a command: exit status 0 on success, 1 on failure, 2 on wrong use; errors in lines that say what to do."""
+    # A process configures its log; from other commands Python would print the bare names of events.
+    logging.getLogger().addHandler(logging.NullHandler())
     sys.exit(run(lambda: wakegate.main(prog_name="wakegate", standalone_mode=False)))
 
 

@@ -82,6 +82,7 @@ class Journal:
         self._idle = Event()
         self._idle.set()
         self._up = Event()
+        self._lost_why = ""
         self._runner: gevent.Greenlet | None = None
         self.on_reconnect: Callable[[], None] | None = None
 
@@ -111,7 +112,8 @@ class Journal:
     def wait_up(self, timeout_s: float) -> None:
         """Wait for the connection; raises StoreUnavailable after `timeout_s` seconds."""
         if not self._up.wait(timeout_s):
-            raise StoreUnavailable(f"Redis did not answer within {timeout_s:g} s")
+            why = f": {self._lost_why}" if self._lost_why else ""
+            raise StoreUnavailable(f"Redis did not answer within {timeout_s:g} s{why}")
 
     def submit(self, callback: Callback, *command: Part) -> None:
         """Queue one command; `callback` gets its reply. Never blocks."""
@@ -149,7 +151,8 @@ class Journal:
                 self._tell_reconnected()
                 self._read(connection)
             except (OSError, StoreUnavailable, hiredis.HiredisError) as lost:
-                log.warning("redis_lost", error=str(lost), waiting=self.waiting)
+                self._lost_why = str(lost)
+                log.warning("redis_lost", error=self._lost_why, waiting=self.waiting)
             finally:
                 self._up.clear()
                 if writer is not None:

@@ -67,7 +67,10 @@ class Runner:
         message.body[None] = body
 
         def moved(_token: Any, state: Any) -> None:
-            if state == aioxmpp.stream.StanzaState.ACKED:
+            # COMPAT(aioxmpp, 0.13): a link that is cut while it writes may end the whole client with a RuntimeError.
+            if state == aioxmpp.stream.StanzaState.SENT:
+                tell("sent", id=stanza_id)
+            elif state == aioxmpp.stream.StanzaState.ACKED:
                 tell("accepted", id=stanza_id)
 
         self.client.stream.enqueue_stanza(message, on_state_change=moved)

@@ -25,13 +25,14 @@ class Link:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.abandoned = False
         self.pumps = [
-            gevent.spawn(self._pump, self.client, self.server, proxy.up_open),
-            gevent.spawn(self._pump, self.server, self.client, proxy.down_open),
+            gevent.spawn(self._pump, self.client, self.server, proxy.up_open, is_up=True),
+            gevent.spawn(self._pump, self.server, self.client, proxy.down_open, is_up=False),
         ]
 
-    def _pump(self, source: Any, sink: Any, is_open: Event) -> None:
+    def _pump(self, source: Any, sink: Any, is_open: Event, *, is_up: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                self.proxy.up_bytes += len(data) if is_up else 0
                 if self.proxy.delay_s:
                     gevent.sleep(self.proxy.delay_s)
                 is_open.wait()
@@ -64,6 +65,7 @@ class Proxy:
         self._half_cut: list[Link] = []
         self.refusing = False
         self.delay_s = 0.0
+        self.up_bytes = 0
         self.up_open = Event()
         self.down_open = Event()
         self.thaw()

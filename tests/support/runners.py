@@ -58,8 +58,10 @@ class Runner:
         self._process.stdin.flush()
 
     def send(self, to: str, body: str, stanza_id: str) -> None:
-        """Has the client send a chat message."""
+        """Has the client send a chat message; returns when its library answers for it."""
+        before = len(self.all("sent"))
         self.tell("send", to=to, body=body, id=stanza_id)
+        self.wait("sent", before + 1)
 
     def wait(self, event: str, count: int = 1, timeout_s: float = 30.0) -> dict[str, Any]:
         """Waits until `event` came `count` times in all, and answers the last of them."""

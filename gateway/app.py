@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import secrets
 import signal
+import time
 from dataclasses import dataclass
 
 import gevent
@@ -15,7 +16,7 @@ from gateway.hooks import Features
 from gateway.mailbox import keys, nodes
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.embedded import resolve
-from gateway.mailbox.errors import StoreError
+from gateway.mailbox.errors import StoreError, StoreUnavailable
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.notices import Subscriber
@@ -39,6 +40,12 @@ REDIS_AT_START_S = 30.0
 
 DRAIN_S = 10.0
 """how long a stop waits for sessions to be put to sleep"""
+
+FLUSH_S = 2.0
+"""how long a stop waits for what the journal still has to write"""
+
+STORE_AWAY_S = 2.0
+"""how long a stop waits for a Redis that is gone, as when one signal or the death of their parent ends both"""
 
 
 def new_id() -> str:
@@ -148,11 +155,7 @@ class Gateway:
             listener.stop_accepting()
         deadline = gevent.Timeout.start_new(DRAIN_S)
         try:
-            while self.node.connections:
-                for connection in list(self.node.connections):  # again, for those that were about to bind
-                    connection.end(None)
-                gevent.sleep(0.02)
-            nodes.leave(self.journal, self.node.name)
+            self._drain()
         except (gevent.Timeout, StoreError) as late:
             log.warning("stop_incomplete", connections=len(self.node.connections), error=str(late))
         finally:
@@ -160,8 +163,22 @@ class Gateway:
         self.caretaker.stop()
         self.subscriber.stop()
         self.node.rhythm.stop()
-        self.journal.stop()
+        self.journal.stop(FLUSH_S if self.journal.is_up else 0.0)
         log.info("gateway_stopped", node=self.node.name)
+
+    def _drain(self) -> None:
+        """End every connection. Raises StoreUnavailable when Redis is away: a sweeper will find the sessions later."""
+        answered_at = time.monotonic()
+        while self.node.connections:
+            for connection in list(self.node.connections):  # again, for those that were about to bind
+                connection.end(None)
+            gevent.sleep(0.02)
+            if self.journal.is_up:
+                answered_at = time.monotonic()
+            elif time.monotonic() - answered_at > STORE_AWAY_S:
+                raise StoreUnavailable("Redis is away")
+        self.journal.wait_up(STORE_AWAY_S)
+        nodes.leave(self.journal, self.node.name)
 
 
 def _noticed(registry: Registry, sid: str, position: int, stanza: bytes) -> None:

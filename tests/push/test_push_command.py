@@ -17,6 +17,7 @@ from gateway.mailbox.keys import CONSUMER_GROUP
 from gateway.mailbox.pushes import STREAMS, Event, Pushes
 from tests.push.sleeping import Town, wait_until
 from workers.consumer import Consumer
+from workers.push.outcome import Delivered, Later, Outcome, Refused, TokenGone, in_words
 from workers.sandbox.server import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +135,22 @@ def test_a_test_push_says_why_it_failed(config: Path) -> None:
     done = ask(config, "test", "stranger", "ab" * 32)
 
     assert 1 == done.returncode
-    assert "InvalidProviderToken" in done.stderr
+    assert "stranger: not now: InvalidProviderToken; try again when that is repaired\n" == done.stderr
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (Delivered("7F"), "accepted as 7F"),
+        (TokenGone(None, "BadDeviceToken"), "the device token is dead: BadDeviceToken"),
+        (TokenGone(1_700_000_000_000), "the device token is dead since 2023-11-14 22:13:20 UTC"),
+        (Later(30.0, "TooManyRequests"), "not now: TooManyRequests; try again in 30 s"),
+        (Later(), "not now; try again later"),
+        (Refused("BadTopic", alert=True), "refused for good: BadTopic"),
+    ],
+)
+def test_every_outcome_can_be_said_in_words(outcome: Outcome, words: str) -> None:
+    assert words == in_words(outcome)
 
 
 def a_dead_letter(town: Town) -> None:
@@ -153,7 +169,7 @@ def a_dead_letter(town: Town) -> None:
 def test_dead_letters_are_listed_without_secrets_and_replayed(config: Path, town: Town) -> None:
     a_dead_letter(town)
     listed = ask(config, "dead", "list", "--json")
-    letter = json.loads(listed.stdout)
+    (letter,) = json.loads(listed.stdout)
     replayed = ask(config, "dead", "replay", letter["letter"])
 
     assert ("juliet@localhost", "chat", "why not") == (letter["user"], letter["app"], letter["why"])
@@ -161,6 +177,7 @@ def test_dead_letters_are_listed_without_secrets_and_replayed(config: Path, town
     assert "1 replayed\n" == replayed.stdout
     assert 1 == town.events()
     assert "" == ask(config, "dead", "list").stdout
+    assert [] == json.loads(ask(config, "dead", "list", "--json").stdout)
 
 
 def test_replaying_a_letter_that_is_not_there_is_a_failure(config: Path) -> None:

@@ -69,7 +69,7 @@ def test(app: str, token: str, environment: str | None, config: tuple[Path, ...]
     Example: wakegate push test chat-ios 80a3...f1
     """
     from workers.push.notification import Push
-    from workers.push.outcome import Delivered
+    from workers.push.outcome import Delivered, in_words
 
     wanted = Push(
         app=app,
@@ -81,11 +81,9 @@ def test(app: str, token: str, environment: str | None, config: tuple[Path, ...]
     )
     with _providers(read(config), app) as provider:
         outcome = provider.send(wanted)
-    if isinstance(outcome, Delivered):
-        click.echo(f"{app}: accepted as {outcome.id}")
-        return 0
-    click.echo(f"{app}: {outcome}", err=True)
-    return 1
+    is_accepted = isinstance(outcome, Delivered)
+    click.echo(f"{app}: {in_words(outcome)}", err=not is_accepted)
+    return 0 if is_accepted else 1
 
 
 @push.group()
@@ -94,7 +92,7 @@ def dead() -> None:
 
 
 @dead.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @click.option(
     "--most", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="No more than this many."
 )
@@ -105,12 +103,13 @@ def list_letters(as_json: bool, most: int, config: tuple[Path, ...]) -> None:
     Example: wakegate push dead list --json
     """
     with _pushes(read(config)) as pushes:
-        for letter, fields in pushes.dead_letters(most):
-            if as_json:
-                click.echo(json.dumps({"letter": letter, **fields}))
-            else:
-                when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(letter.partition("-")[0]) / 1000))
-                click.echo(f"{letter}  {when}  {fields['user']}  {fields['app']}  {fields['reason']}: {fields['why']}")
+        letters = list(pushes.dead_letters(most))
+    if as_json:
+        click.echo(json.dumps([{"letter": letter, **fields} for letter, fields in letters], ensure_ascii=False))
+        return
+    for letter, fields in letters:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(letter.partition("-")[0]) / 1000))
+        click.echo(f"{letter}  {when}  {fields['user']}  {fields['app']}  {fields['reason']}: {fields['why']}")
 
 
 @dead.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 
 @dataclass(frozen=True)
@@ -47,3 +48,22 @@ class Refused:
 
 
 Outcome = Delivered | TokenGone | Later | Refused
+
+
+def in_words(outcome: Outcome) -> str:
+    """What came of a push, for an operator."""
+    match outcome:
+        case Delivered(id):
+            return f"accepted as {id}"
+        case TokenGone(at_ms, reason):
+            since = "" if at_ms is None else f" since {datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+            return f"the device token is dead{since}{_because(reason)}"
+        case Later(after_s, reason, alert=alert):
+            when = "later" if after_s is None else f"in {after_s:g} s"
+            return f"not now{_because(reason)}; try again {'when that is repaired' if alert else when}"
+        case Refused(reason):
+            return f"refused for good{_because(reason)}"
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""

@@ -25,8 +25,10 @@ class RedisSettings:
     appendfsync: Literal["always", "everysec", "no"] = setting(
         "everysec",
         choices=("always", "everysec", "no"),
-        help='Embedded server only: when the log reaches the disk. "everysec" survives any killed process; a power cut '
-        'may cost the last second or two. "always" survives that too, at the cost of a disk write per batch.',
+        help="Embedded server only: when the log reaches the disk. The death of a gateway or a worker never costs "
+        'anything. "everysec": a power cut may cost the last second or two, and so may the death of Redis itself while '
+        'the disk is slow. "always": neither costs anything, at the price of a disk write per batch. "no": a power cut '
+        "may cost half a minute. docs/decisions/0003-durability.md has the measurements.",
     )
     timeout_s: float = setting(
         10.0, unit="s", least=0.5, most=120, help="How long one answer may take before the connection is made anew."

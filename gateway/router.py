@@ -47,6 +47,12 @@ class Inbound(Protocol):
     def settled(self) -> None:
         """The outcome needs no answer."""
 
+    def kept(self) -> None:
+        """The mailbox has the stanza's count already; said before the outcome."""
+
+    def fenced(self) -> None:
+        """Another connection has the sender's session: nothing was done, it will come again there."""
+
 
 def flags_of(traits: StanzaTraits) -> str:
     """A message's traits as an entry's flags."""
@@ -197,6 +203,11 @@ class Router:
             if isinstance(outcome, StoreError):
                 refuse(self.as_stanza_error(outcome))
                 return
+            if outcome.status is Status.STALE:
+                inbound.fenced()
+                return
+            if outcome.is_kept:
+                inbound.kept()
             for placed in outcome.placed:
                 if placed.node == self._node:
                     self._placed(placed, stanza)

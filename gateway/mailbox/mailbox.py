@@ -20,7 +20,7 @@ from gateway.mailbox.model import Bound, Delivery, Grip, NotResumed, Origin, Pla
 from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 
 _STATUS = {status.encode(): status for status in Status}
-_ONLY = {status.encode(): Delivery(status) for status in Status}
+_ONLY = {(status.encode(), kept): Delivery(status, (), kept == 1) for status in Status for kept in (0, 1)}
 _FCALL = {name: function(name) for name in (
     "deliver", "append", "read", "handled", "ack", "overdue", "bind", "enable", "presence", "hibernate", "peek",
     "resume", "close", "finish", "register", "unregister",
@@ -75,17 +75,18 @@ class Mailbox:
         def answered(reply: Any) -> None:
             if isinstance(reply, StoreError):
                 done(reply)
-            elif len(reply) == 1:
-                done(_ONLY[reply[0]])
+            elif len(reply) == 2:
+                done(_ONLY[reply[0], reply[1]])
             else:
-                done(Delivery(_STATUS[reply[0]], placed(reply[1:])))
+                done(Delivery(_STATUS[reply[0]], placed(reply[2:]), reply[1] == 1))
 
+        at, grip = keys.prefix(user), origin.grip if origin else None
         self.journal.submit(
-            answered, "FCALL", _FCALL["deliver"], 1, keys.prefix(user), user, resource, sender,
+            answered, "FCALL", _FCALL["deliver"], *((2, at, grip.at) if grip else (1, at)), user, resource, sender,
             origin.sid if origin else self._process,
             origin.count if origin else next(self._serials),
             max(1, origin.keep_ms) if origin else _PROCESS_KEEP_MS,
-            kind, type, flags, *self._limits, stanza,
+            kind, type, flags, *self._limits, stanza, *((grip.epoch,) if grip else ()),
         )  # fmt: skip
 
     def append(

@@ -16,6 +16,7 @@ class Status(StrEnum):
     NO_ACCOUNT = "no-account"
     BOUNCE = "bounce"
     FULL = "full"
+    STALE = "stale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +30,11 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The outcome of `deliver`."""
+    """The outcome of `deliver`. `is_kept`: the sender's session has its inbound count in the mailbox already."""
 
     status: Status
     placed: tuple[Placed, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a stanza came from: the inbound `count` of session `sid`. A mailbox takes an origin once.
-
-    `keep_ms`: for how long the sender may resume and send it again.
-    """
-
-    sid: str
-    count: int
-    keep_ms: int
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +44,20 @@ class Grip:
     at: str
     sid: str
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a stanza came from: the inbound `count` of session `sid`. A mailbox takes an origin once.
+
+    `keep_ms`: for how long the sender may resume and send it again. `grip`: the sender's session, if it counts stanzas
+    (XEP-0198): the delivery is then fenced by its epoch and moves its count in the same step.
+    """
+
+    sid: str
+    count: int
+    keep_ms: int
+    grip: Grip | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a gateway process does for its sessions by the clock: heartbeat, tails, counts, silent clients. Once for all of
+"""What a gateway process does for its sessions by the clock: heartbeat, tails, silent clients. Once for all of
 them.
 """
 
@@ -27,9 +27,6 @@ HEARTBEAT_S = 2.0
 TAILS_S = 5.0
 """how late at most a lost notice is found"""
 
-COUNTS_S = 1.0
-"""how far the inbound counts in Redis may lag behind while nobody asks"""
-
 SILENCE_S = 10.0
 """how often silent connections are looked at"""
 
@@ -53,7 +50,6 @@ class Caretaker:
         chores = (
             (HEARTBEAT_S, self.beat),
             (TAILS_S, self.check_tails),
-            (COUNTS_S, self.keep_counts),
             (SILENCE_S, self.look_at_silence),
         )
         self._greenlets = [gevent.spawn(self._every, period, chore) for period, chore in chores]
@@ -118,15 +114,6 @@ class Caretaker:
         grip = Grip(at, sid, int(epoch))
         if mailbox.hibernate(grip) == "not-resumable":
             publish_all(self._node, mailbox.close(grip))
-
-    def keep_counts(self) -> None:
-        """Keep inbound counts that have moved."""
-        dirty = self._node.registry.dirty
-        if dirty and self._node.mailbox.journal.is_up:
-            sessions = list(dirty)
-            dirty.clear()
-            for session in sessions:
-                session.keep_inbound()
 
     def look_at_silence(self) -> None:
         """Park the parsers of idle connections; probe silent clients, and give up those that do not answer."""

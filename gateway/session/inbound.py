@@ -22,23 +22,35 @@ if TYPE_CHECKING:
 class Arrival:
     """One stanza on its way in: `router.Inbound`."""
 
-    __slots__ = ("_answer", "count", "is_done", "session")
+    __slots__ = ("_answer", "count", "is_done", "is_kept", "session")
 
     def __init__(self, session: Session, count: int) -> None:
         self.session = session
         self.count = count
         self.is_done = False
+        self.is_kept = False
         self._answer: tuple[str, bytes] | None = None
 
     @property
     def origin(self) -> Origin:
         """See `router.Inbound`."""
-        return Origin(self.session.origin_id, self.count, self.session.origin_keep_ms)
+        session = self.session
+        return Origin(
+            session.origin_id, self.count, session.origin_keep_ms, session.grip if session.cursor.counts else None
+        )
 
     def reply(self, kind: str, stanza: bytes) -> None:
         """See `router.Inbound`."""
         self._answer = (kind, stanza)
         self.settled()
+
+    def kept(self) -> None:
+        """See `router.Inbound`."""
+        self.is_kept = True
+
+    def fenced(self) -> None:
+        """See `router.Inbound`."""
+        self.session.lost()
 
     def settled(self) -> None:
         """See `router.Inbound`."""
@@ -50,6 +62,8 @@ class Arrival:
         """All earlier ones are finished: now the answer, if there is one, may be queued."""
         if self._answer is not None:
             self.session.append(*self._answer, inbound=self.count)
+        elif self.is_kept:
+            self.session.count_is_stored(self.count)
 
 
 class AckRequest:
@@ -104,10 +118,14 @@ class Arrivals:
     def advance(self) -> None:
         """Finish what can be finished, in order."""
         waiting = self._waiting
+        session = None
         while waiting and waiting[0].is_done:
             item = waiting.popleft()
             self.finished = item.count
+            session = item.session
             item.finish()
+        if session is not None:
+            session.keep_inbound()
         self._tell()
 
     def _tell(self) -> None:

@@ -26,8 +26,6 @@ class Registry:
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
         self._of_user: dict[str, tuple[Session, ...]] = {}  # after a crash every resent message asks for it
-        self.dirty: dict[Session, None] = {}
-        """sessions whose inbound count has moved since it was last kept"""
 
     def add(self, session: Session) -> None:
         """The session's socket is here now."""
@@ -42,7 +40,6 @@ class Registry:
         if self._sessions.get(session.grip.sid) is session:
             del self._sessions[session.grip.sid]
             self._unlist(session)
-        self.dirty.pop(session, None)
 
     def _unlist(self, session: Session) -> None:
         others = tuple(other for other in self._of_user.get(session.user, ()) if other is not session)

@@ -69,6 +69,7 @@ class Session:
         "node",
         "origin_id",
         "origin_keep_ms",
+        "stored",
         "takes_messages",
         "user",
     )
@@ -109,7 +110,9 @@ class Session:
         self.inbound = inbound
         """stanzas received"""
         self.kept = inbound
-        """the inbound count the mailbox knows"""
+        """the inbound count the mailbox knows, or is being told"""
+        self.stored = inbound
+        """the inbound count the mailbox has answered for"""
         self.is_resumable = False
         self.takes_messages = False
         """its presence is of non-negative priority: messages to the bare JID come here"""
@@ -126,7 +129,7 @@ class Session:
     def count_stanzas(self, *, resumable: bool, keep_ms: int) -> None:
         """XEP-0198 is on: from here on inbound stanzas are known by this session's id and count."""
         self.is_resumable = resumable
-        self.inbound = self.kept = self.arrivals.finished = 0
+        self.inbound = self.kept = self.stored = self.arrivals.finished = 0
         self.origin_id = self.grip.sid
         self.origin_keep_ms = keep_ms
 
@@ -159,8 +162,6 @@ class Session:
             # resumption, for ever.
             log.exception("stanza_failed", session=self.grip.sid, name=element.name)
             self._refuse(element, StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR), arrival)
-        if self.cursor.counts:
-            self.node.registry.dirty[self] = None
         self._hold_back()
 
     def _hold_back(self) -> None:
@@ -263,29 +264,54 @@ class Session:
         the store has it.
         """
 
-        def done(answer: Any) -> None:
-            self.arrivals.answer_stored()
-            if isinstance(answer, StoreError):
-                self.store_failed(answer)
-            elif not answer:
-                self.lost()
-            elif not self.is_lost:
+        def tell() -> None:
+            if not self.is_lost:
                 self._pipe.write(b"<a xmlns='urn:xmpp:sm:3' h='%d'/>" % counter.wire(count))
             if told is not None:
                 told()
 
+        def done(answer: Any) -> None:
+            self.arrivals.answer_stored()
+            if isinstance(answer, StoreError):
+                self.store_failed(answer)
+            elif answer:
+                self.stored = max(self.stored, count)
+                tell()
+                return
+            else:
+                self.lost()
+            if told is not None:
+                told()
+
+        if self.stored >= count:
+            tell()
+            return
         self.kept = max(self.kept, count)
         self.arrivals.answer_submitted()
         self.node.mailbox.handled(self.grip, count, done)
 
+    def count_is_stored(self, count: int) -> None:
+        """The delivery of that stanza moved the count in the mailbox as well."""
+        self.kept = max(self.kept, count)
+        self.stored = max(self.stored, count)
+
     def keep_inbound(self) -> None:
-        """Keep the inbound count, though nobody asked: should the process die, <failed h/> and a resumption come closer
-        to the truth.
+        """Keep the inbound count, though nobody asked: what <resumed h/> tells has to be exact. A client whose h
+        is behind what was taken may send something else under the counts in between.
         """
         count = self.arrivals.finished
         if count > self.kept and self.cursor.counts:
             self.kept = count
-            self.node.mailbox.handled(self.grip, count, lambda answer: self.lost() if answer is False else None)
+            self.node.mailbox.handled(self.grip, count, self._counted(count))
+
+    def _counted(self, count: int) -> Callable[[Any], None]:
+        def done(answer: Any) -> None:
+            if answer is False:
+                self.lost()
+            elif answer is True:
+                self.stored = max(self.stored, count)
+
+        return done
 
     def lost(self) -> None:
         """Another connection owns the session, or it has ended: this one closes and touches nothing (RFC 6120 section

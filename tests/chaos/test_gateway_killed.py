@@ -12,7 +12,7 @@ from gevent.pool import Pool
 from gateway.demo.client import Client
 from gateway.demo.stream import ServerSilent, StreamEnded, Unexpected
 from tests.support.crowd import a_crowd
-from tests.support.phone import Phone, close_phones, failed_condition
+from tests.support.phone import Phone, close_phones, failed_condition, online
 from tests.support.processes import Account, Server, running
 from tests.support.runners import runner
 
@@ -115,3 +115,27 @@ def test_a_session_that_had_ended_still_fails_with_its_h_after_a_crash(server: S
     close_phones()
 
     assert ("item-not-found", str(handled)) == (failed_condition(failed), failed.get("h"))
+
+
+@pytest.mark.slow
+def test_what_was_taken_before_the_kill_is_known_and_what_is_new_is_not_taken_for_it(
+    server: Server,
+) -> None:
+    romeo = Phone(server, server.account()).bind()
+    previd = romeo.enable().get("id", "")
+    juliet = online(server, server.account())
+    romeo.message(juliet.jid, "taken")
+    first = juliet.bodies(1)
+    server.kill("gateway")
+    server.wait_accepting()
+
+    again = Phone(server, romeo.account)
+    resumed = again.resume(previd, 0)
+    again.message(juliet.jid, "new")
+    handled = again.handled()
+    back = Phone(server, juliet.account)
+    back.resume(juliet.session_id, 0)
+
+    assert ("1", 2) == (resumed.get("h"), handled)
+    assert ["taken"] == first
+    assert ["taken", "new"] == back.bodies(2)

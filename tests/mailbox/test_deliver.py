@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.mailbox import entry
-from gateway.mailbox.model import Origin, Placed, Status
-from tests.mailbox.world import JULIET, World, a_message, a_world
+from gateway.mailbox import entry, keys
+from gateway.mailbox.model import Origin, Placed, Resumed, Status
+from tests.mailbox.world import JULIET, Client, World, a_message, a_world
+
+ROMEO_BARE = "romeo@localhost"
 
 
 def test_a_message_for_an_unknown_account_is_refused(world: World) -> None:
@@ -136,7 +138,7 @@ def test_a_delivery_without_origin_is_taken_once_however_often_it_is_sent(world:
     arguments = (JULIET, "", "a@b/c", "@process", 1, 60_000, "m", "chat", "swb", 5000, 1000, "<m/>")
 
     assert b"ok" == world.call("deliver", *arguments)[0]
-    assert [b"duplicate"] == world.call("deliver", *arguments)
+    assert b"duplicate" == world.call("deliver", *arguments)[0]
     assert [b"<m/>"] == phone.stanzas()
 
 
@@ -291,3 +293,56 @@ def test_a_session_whose_hash_has_vanished_takes_nothing_and_breaks_nothing(worl
     assert Status.OFFLINE == world.status(a_message("hello"))
     assert Status.OFFLINE == world.status(a_message("hello"), to="phone")
     assert "stale" == phone.ack(0)[0]
+
+
+def counting(world: World) -> Client:
+    """A sender whose session counts its stanzas."""
+    world.account(ROMEO_BARE)
+    romeo = world.bind("orchard", user=ROMEO_BARE)
+    romeo.enable()
+    return romeo
+
+
+def marks_of(romeo: Client) -> str:
+    """The inbound count that the mailbox has."""
+    at = keys.prefix(ROMEO_BARE)
+    found: bytes = romeo.world.redis.hget(keys.key(at, "session", romeo.sid), "h")  # type: ignore[assignment]
+    return found.decode()
+
+
+def test_a_delivery_moves_the_sender_s_count_in_the_same_step(world: World) -> None:
+    phone, romeo = world.client(), counting(world)
+    origin = Origin(romeo.sid, 1, 60_000, romeo.grip)
+
+    first = world.deliver(a_message("one"), origin=origin)
+    again = world.deliver(a_message("one"), origin=origin)
+
+    assert (Status.OK, True, Status.DUPLICATE, True) == (first.status, first.is_kept, again.status, again.is_kept)
+    assert ("1", 1) == (marks_of(romeo), len(phone.read()))
+
+
+def test_a_count_does_not_move_past_one_that_has_no_outcome_yet(world: World) -> None:
+    world.client()
+    romeo = counting(world)
+
+    second = world.deliver(a_message("two"), origin=Origin(romeo.sid, 2, 60_000, romeo.grip))
+
+    assert (Status.OK, False, "0") == (second.status, second.is_kept, marks_of(romeo))
+
+
+def test_a_refused_delivery_leaves_the_count_to_the_error_that_answers_it(world: World) -> None:
+    romeo = counting(world)
+
+    refused = world.deliver(a_message("one"), user="nobody@localhost", origin=Origin(romeo.sid, 1, 60_000, romeo.grip))
+
+    assert (Status.NO_ACCOUNT, False, "0") == (refused.status, refused.is_kept, marks_of(romeo))
+
+
+def test_a_connection_that_lost_its_session_delivers_nothing_more(world: World) -> None:
+    phone, romeo = world.client(), counting(world)
+    resumed = world.mailbox.resume(user=ROMEO_BARE, sid=romeo.sid, h=0, owner="another/connection")
+
+    late = world.deliver(a_message("late"), origin=Origin(romeo.sid, 1, 60_000, romeo.grip))
+
+    assert isinstance(resumed, Resumed)
+    assert (Status.STALE, []) == (late.status, phone.read())

@@ -485,6 +485,16 @@ def test_of_two_resumes_at_once_exactly_one_wins(world: World) -> None:
     assert (b"ok", b"lost") == (first[0], second[0])
 
 
+def test_a_session_whose_dead_node_is_reaped_between_peek_and_resume_is_resumed(world: World) -> None:
+    phone = world.client()
+    epoch = world.call("peek", phone.sid)
+    world.sweep.reap(world.bucket, "n1")
+
+    answer = world.call("resume", JULIET, phone.sid, epoch, 0, "n2", "o2", 5000, 1000)
+
+    assert b"ok" == answer[0]
+
+
 def test_many_resumes_at_once_leave_one_owner(world: World) -> None:
     phone = world.client()
     phone.hibernate()

@@ -41,7 +41,7 @@ local function put_each(p, targets, kind, flags, stamp, from, body, limits, answ
     if kind == 'p' then position = put_presence(p, s, stamp, from, body, limits)
     else position, refusal = put(p, s, kind, flags, stamp, fan, body, limits) end
     if position then
-      answer[3 * taken + 2], answer[3 * taken + 3], answer[3 * taken + 4] = s.sid, s.node, position
+      answer[3 * taken + 3], answer[3 * taken + 4], answer[3 * taken + 5] = s.sid, s.node, position
       taken = taken + 1
     else
       why = refusal
@@ -56,23 +56,47 @@ local function set_origin(origin, count, keep)
   if count then redis.call('SET', origin, count, 'PX', keep) else redis.call('DEL', origin) end
 end
 
--- KEYS[1] prefix
+-- What <resumed h/> tells has to be exact: a client whose h is behind what was taken may send something else under the
+-- counts in between, and counts alone cannot tell that from a message sent again. So the delivery itself moves h.
+-- Answers 1 if h covers `count` now.
+local function keep_inbound(sender, h, count)
+  if h == count - 1 then redis.call('HSET', sender, 'h', count) end
+  return h >= count - 1 and 1 or 0
+end
+
+local deliver
+
+-- KEYS[1] prefix   KEYS[2] prefix of the sender's mailbox, if the sender's session counts its stanzas (XEP-0198)
 -- ARGV user, resource, sender's full JID, origin session ('@…': the process, for what has no origin), its inbound
---      count, ms to remember it, kind, type, flags, queue limit, quota, stanza
--- answers {status, sid, node, position, …}: 'ok' 'offline' 'dropped' 'duplicate' 'no-account' 'bounce' 'full'
+--      count, ms to remember it, kind, type, flags, queue limit, quota, stanza, and with KEYS[2] the session's epoch
+-- answers {status, h is kept (1 or 0), sid, node, position, …}: 'ok' 'offline' 'dropped' 'duplicate' 'no-account'
+--         'bounce' 'full', and 'stale' when another connection has the sender's session: it will send this again
 register('deliver', function(keys, args)
+  if not keys[2] then return deliver(keys, args) end
+  local sender = K.session(keys[2], args[4])
+  local v = redis.call('HMGET', sender, 'epoch', 'state', 'h')
+  if v[1] ~= args[13] or v[2] == ENDING then return { 'stale', 0 } end
+  local answer = deliver(keys, args)
+  local status = answer[1]
+  if status == 'ok' or status == 'offline' or status == 'dropped' or status == 'duplicate' then
+    answer[2] = keep_inbound(sender, tonumber(v[3]), tonumber(args[5]))
+  end
+  return answer
+end)
+
+deliver = function(keys, args)
   local p, user, kind, flags, body, limits = keys[1], args[1], args[7], args[9], args[12], limits_of(args, 10)
   local targets, status = targets_of(p, user, args[2], kind, args[8])
-  if #targets == 0 and redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account' } end
+  if #targets == 0 and redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account', 0 } end
 
   local origin = string.sub(args[4], 1, 1) == '@' and K.taken(p, args[4]) or K.origin(p, args[4], user)
   local before = redis.call('SET', origin, args[5], 'PX', args[6], 'GET')
   if before and tonumber(before) >= tonumber(args[5]) then
     set_origin(origin, before, args[6])
-    return { 'duplicate' }
+    return { 'duplicate', 0 }
   end
 
-  local answer, stamp = { 'ok' }, now()
+  local answer, stamp = { 'ok', 0 }, now()
   if #targets > 0 then
     status = put_each(p, targets, kind, flags, stamp, args[3], body, limits, answer)
   elseif status == 'store' then
@@ -86,4 +110,4 @@ register('deliver', function(keys, args)
     if status == 'dropped' then fate(p, 'dropped', 1) end
   end
   return answer
-end)
+end

@@ -180,7 +180,7 @@ register('resume', function(keys, args)
   end
   if v[1] ~= '1' then return { 'unknown' } end
   if v[3] == args[6] then return answer(v[8]) end   -- the same request, sent again after a lost connection
-  if s.epoch ~= args[3] then return { 'lost' } end
+  if s.epoch ~= args[3] and s.state ~= ASLEEP then return { 'lost' } end   -- a dead node's was only reaped meanwhile
   local base = tonumber(v[7])
   local h = s.acked + (tonumber(args[4]) + base - s.acked) % 4294967296
   if h > s.tail then return { 'too-high', s.tail - base, tonumber(v[2]) } end

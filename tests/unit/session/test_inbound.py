@@ -14,12 +14,19 @@ class Recorder:
     def __init__(self) -> None:
         self.arrivals = Arrivals()
         self.told: list[Any] = []
+        self.kept = self.stored = 0
 
     def append(self, kind: str, stanza: bytes, *, inbound: int) -> None:
         self.told.append((kind, stanza, inbound))
 
     def acknowledge_inbound(self, count: int) -> None:
         self.told.append(count)
+
+    def keep_inbound(self) -> None:
+        self.kept = self.arrivals.finished
+
+    def count_is_stored(self, count: int) -> None:
+        self.stored = count
 
     def stanza(self, count: int) -> Arrival:
         arrival = Arrival(cast(Session, self), count)
@@ -100,3 +107,16 @@ def test_several_greenlets_may_wait_and_one_that_gives_up_disturbs_no_other() ->
 
     assert gave_up is False
     assert [True] * 3 == [greenlet.get(timeout=20) for greenlet in patient]
+
+
+def test_a_count_is_kept_when_everything_before_it_has_its_outcome() -> None:
+    session = Recorder()
+    first, second = session.stanza(1), session.stanza(2)
+
+    second.kept()
+    second.settled()
+    before = (session.kept, session.stored)
+    first.settled()
+
+    assert (0, 0) == before
+    assert (2, 2) == (session.kept, session.stored)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+import gevent
 from gevent.pool import Pool
-from gevent.threadpool import ThreadPool
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gateway.cli.hashing import Hasher
 from gateway.errors import WakegateError
 from gateway.mailbox.accounts import Accounts
-from gateway.xmpp.sasl.credentials import derive
 
 LARGEST_REPORT: Final = 20
 """Wrong lines that are spelt out."""
@@ -29,66 +30,76 @@ class Imported:
     made: int = 0
     existed: int = 0
     wrong: int = 0
-    faults: list[str] = field(default_factory=list)
+    _reasons: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> list[str]:
+        """The first wrong lines and why. A line itself may hold a password, and is not shown."""
+        return [f"line {number}: {why}" for number, why in sorted(self._reasons.items())[:LARGEST_REPORT]]
 
     def refuse(self, number: int, why: str) -> None:
-        """Count a wrong line; the first ones are kept to be shown. The line itself may hold a password."""
+        """Count a wrong line."""
         self.wrong += 1
-        if len(self.faults) < LARGEST_REPORT:
-            self.faults.append(f"line {number}: {why}")
+        self._reasons[number] = why
 
 
 def import_accounts(lines: Iterable[str], accounts: Accounts, checked: Callable[[str], str]) -> Imported:
     """Make an account for each line `localpart@domain:password`; shows its progress on a terminal.
 
-    `checked` answers the bare JID, prepared, or raises a WakegateError. Empty lines are skipped. Raises StoreError.
+    `checked` answers the bare JID, prepared, or raises a WakegateError. Empty lines are skipped. Raises StoreError,
+    HashingError.
     """
     result = Imported()
     numbered = [(number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1) if line.strip()]
-    # hashlib lets go of the interpreter's lock while it hashes, so threads are enough to use all cores.
-    threads = ThreadPool(os.cpu_count() or 1)
+    pieces = deque(numbered[start : start + _AT_A_TIME] for start in range(0, len(numbered), _AT_A_TIME))
+    with _progress() as progress:
+        task = progress.add_task("importing", total=len(numbered))
 
-    def make(item: tuple[int, str]) -> None:
-        number, line = item
-        address, colon, password = line.partition(":")
-        if not colon:
-            result.refuse(number, "localpart@domain:password is needed, there is no colon")
-            return
+        def work() -> None:
+            with Hasher() as hasher:
+                while pieces:
+                    piece = pieces.popleft()
+                    _make(_readable(piece, checked, result), accounts, hasher, result)
+                    progress.advance(task, len(piece))
+
+        crew = [gevent.spawn(work) for _ in range(min(len(pieces), os.cpu_count() or 1))]
         try:
-            user = checked(address)
-        except WakegateError as error:
-            result.refuse(number, str(error))
-            return
-        if accounts.credentials(user) is not None:
-            result.existed += 1
-            return
-        fields = threads.apply(_hash, (password,))
-        if isinstance(fields, WakegateError):
-            result.refuse(number, str(fields))
-        elif accounts.create(user, fields):
-            result.made += 1
-        else:
-            result.existed += 1
-
-    try:
-        with _progress() as progress:
-            for _ in progress.track(_at_once(make, numbered), total=len(numbered), description="importing"):
-                pass
-    finally:
-        threads.kill()
+            gevent.joinall(crew, raise_error=True)
+        finally:
+            gevent.killall(crew)
     return result
 
 
-def _hash(password: str) -> dict[str, str] | WakegateError:
-    """Runs in a thread. An error is a value, because the thread pool would print its traceback."""
-    try:
-        return derive(password, salt=os.urandom(16)).to_fields()
-    except WakegateError as error:
-        return error
+def _readable(
+    piece: list[tuple[int, str]], checked: Callable[[str], str], result: Imported
+) -> list[tuple[int, str, str]]:
+    """Line number, bare JID and password of each line that holds them."""
+    found = []
+    for number, line in piece:
+        address, colon, password = line.partition(":")
+        if not colon:
+            result.refuse(number, "localpart@domain:password is needed, there is no colon")
+            continue
+        try:
+            found.append((number, checked(address), password))
+        except WakegateError as error:
+            result.refuse(number, str(error))
+    return found
 
 
-def _at_once(make: Callable[[tuple[int, str]], None], items: list[tuple[int, str]]) -> Iterator[None]:
-    yield from Pool(_AT_A_TIME).imap_unordered(make, items, maxsize=_AT_A_TIME)
+def _make(wanted: list[tuple[int, str, str]], accounts: Accounts, hasher: Hasher, result: Imported) -> None:
+    pool = Pool(_AT_A_TIME)  # all at once: they share a few round trips to Redis
+    known = pool.map(accounts.credentials, [user for _, user, _ in wanted])
+    fresh = [one for one, fields in zip(wanted, known, strict=True) if fields is None]
+    ready = []
+    for (number, user, _), fields in zip(fresh, hasher.fields([one[2] for one in fresh]), strict=True):
+        if isinstance(fields, str):
+            result.refuse(number, fields)
+        else:
+            ready.append((user, fields))
+    made = sum(pool.map(lambda item: accounts.create(*item), ready))
+    result.made += made
+    result.existed += len(wanted) - len(fresh) + len(ready) - made
 
 
 def _progress() -> Progress:

@@ -8,7 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -16,6 +16,9 @@ from gateway.errors import WakegateError
 from gateway.xmpp.sasl.prepare import saslprep
 
 HashName = Literal["sha1", "sha256"]
+
+Stretch = Callable[[HashName, bytes, bytes, int], bytes]
+"""PBKDF2 by hash, password, salt and iterations; `hashlib`'s lets other threads run meanwhile."""
 
 DEFAULT_ITERATIONS = 10_000
 """PBKDF2 rounds for new accounts. RFC 7677 §4 asks for 4096 at least; 10,000 take about 2 ms for each hash."""
@@ -75,7 +78,9 @@ class Credentials:
             raise CredentialsCorrupt(f"stored credentials cannot be read: {type(exc).__name__}") from exc
 
 
-def derive(password: str, *, salt: bytes, iterations: int = DEFAULT_ITERATIONS) -> Credentials:
+def derive(
+    password: str, *, salt: bytes, iterations: int = DEFAULT_ITERATIONS, stretch: Stretch = hashlib.pbkdf2_hmac
+) -> Credentials:
     """The credentials for `password`. `salt` is random, 16 bytes or more. Raises PasswordRejected."""
     try:
         prepared = saslprep(password)
@@ -84,8 +89,8 @@ def derive(password: str, *, salt: bytes, iterations: int = DEFAULT_ITERATIONS) 
     if not prepared:
         raise PasswordRejected("this password cannot be used: it is empty")
     return Credentials(
-        scram_keys("sha1", prepared, salt, iterations),
-        scram_keys("sha256", prepared, salt, iterations),
+        scram_keys("sha1", prepared, salt, iterations, stretch=stretch),
+        scram_keys("sha256", prepared, salt, iterations, stretch=stretch),
     )
 
 
@@ -117,9 +122,11 @@ def decoy(username: str, secret: bytes, *, iterations: int = DEFAULT_ITERATIONS)
     )
 
 
-def scram_keys(hash_name: HashName, prepared: str, salt: bytes, iterations: int) -> ScramKeys:
+def scram_keys(
+    hash_name: HashName, prepared: str, salt: bytes, iterations: int, *, stretch: Stretch = hashlib.pbkdf2_hmac
+) -> ScramKeys:
     """RFC 5802 §3: StoredKey and ServerKey from a password that SASLprep has prepared."""
-    salted = hashlib.pbkdf2_hmac(hash_name, prepared.encode(), salt, iterations)
+    salted = stretch(hash_name, prepared.encode(), salt, iterations)
     client_key = hmac.digest(salted, b"Client Key", hash_name)
     return ScramKeys(
         salt,

@@ -6,10 +6,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import gevent
-from gevent.pool import Pool
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -21,6 +20,9 @@ LARGEST_REPORT: Final = 20
 """Wrong lines that are spelt out."""
 
 _AT_A_TIME: Final = 64
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass
@@ -62,12 +64,33 @@ def import_accounts(lines: Iterable[str], accounts: Accounts, checked: Callable[
                     _make(_readable(piece, checked, result), accounts, hasher, result)
                     progress.advance(task, len(piece))
 
-        crew = [gevent.spawn(work) for _ in range(min(len(pieces), os.cpu_count() or 1))]
-        try:
-            gevent.joinall(crew, raise_error=True)
-        finally:
-            gevent.killall(crew)
+        _all_of(lambda _number: work(), range(min(len(pieces), os.cpu_count() or 1)))
     return result
+
+
+def _all_of(do: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """`do` for all of them at once. The first WakegateError ends all and is raised.
+
+    It leaves its greenlet as a value: as an exception it would be printed there, with a traceback.
+    """
+
+    def attempt(item: T) -> R | WakegateError:
+        try:
+            return do(item)
+        except WakegateError as error:
+            return error
+
+    found = []
+    crew = [gevent.spawn(attempt, item) for item in items]
+    try:
+        for one in crew:
+            value = one.get()
+            if isinstance(value, WakegateError):
+                raise value
+            found.append(value)
+    finally:
+        gevent.killall(crew)
+    return found
 
 
 def _readable(
@@ -88,8 +111,8 @@ def _readable(
 
 
 def _make(wanted: list[tuple[int, str, str]], accounts: Accounts, hasher: Hasher, result: Imported) -> None:
-    pool = Pool(_AT_A_TIME)  # all at once: they share a few round trips to Redis
-    known = pool.map(accounts.credentials, [user for _, user, _ in wanted])
+    # All of a piece at once: they share a few round trips to Redis.
+    known = _all_of(accounts.credentials, [user for _, user, _ in wanted])
     fresh = [one for one, fields in zip(wanted, known, strict=True) if fields is None]
     ready = []
     for (number, user, _), fields in zip(fresh, hasher.fields([one[2] for one in fresh]), strict=True):
@@ -97,7 +120,7 @@ def _make(wanted: list[tuple[int, str, str]], accounts: Accounts, hasher: Hasher
             result.refuse(number, fields)
         else:
             ready.append((user, fields))
-    made = sum(pool.map(lambda item: accounts.create(*item), ready))
+    made = sum(_all_of(lambda item: accounts.create(*item), ready))
     result.made += made
     result.existed += len(wanted) - len(fresh) + len(ready) - made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import sys
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import run, wakegate
+from gateway.cli.hashing import stretch
 from gateway.cli.store import open_store
 from gateway.cli.up import Plan
 from gateway.configuration import read
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.embedded import EmbeddedServer
-from gateway.xmpp.sasl.credentials import Credentials, verify
+from gateway.xmpp.sasl.credentials import Credentials, derive, verify
 
 Command = Callable[..., int]
 
@@ -147,6 +149,39 @@ def test_an_import_reports_lines_that_are_not_utf_8_and_takes_the_others(
     assert 1 == status
     assert "1 accounts made, 0 existed, 2 lines wrong\n" == output.out
     assert {"wakegate: line 1:", "wakegate: line 2:"} == {line[:17] for line in output.err.splitlines()}
+
+
+def test_an_import_over_several_processes_makes_each_account_once_and_reports_in_order(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"u{i}@localhost:p{i}" if i % 60 else "no colon" for i in range(300)]
+    (tmp_path / "accounts").write_text("\n".join([*lines, lines[1]]))
+    first = command("user", "import", str(tmp_path / "accounts"))
+    output = capsys.readouterr()
+    command("user", "import", str(tmp_path / "accounts"))
+
+    assert (1, "295 accounts made, 1 existed, 5 lines wrong\n") == (first, output.out)
+    assert ["1", "61", "121", "181", "241"] == [line.split()[2].rstrip(":") for line in output.err.splitlines()]
+    assert "0 accounts made, 296 existed, 5 lines wrong\n" == capsys.readouterr().out
+    assert verify("p299", credentials_of(tmp_path / "wakegate.toml", "u299@localhost"))
+
+
+def test_an_import_whose_hashing_process_cannot_run_ends_in_one_line(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    (tmp_path / "accounts").write_text("romeo@localhost:wherefore\n")
+    status = command("user", "import", str(tmp_path / "accounts"))
+    error = capsys.readouterr().err
+
+    assert (1, 1) == (status, error.count("\n"))
+    assert "wakegate: the process that hashes passwords " in error
+
+
+def test_both_ways_to_hash_come_to_the_same() -> None:
+    mine, other = (derive("wherefore", salt=b"0123456789abcdef", stretch=one) for one in (stretch, hashlib.pbkdf2_hmac))
+
+    assert mine == other
 
 
 def test_the_status_is_one_page_or_one_object(command: Command, capsys: pytest.CaptureFixture[str]) -> None:

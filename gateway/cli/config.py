@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -18,14 +19,15 @@ def config() -> None:
 @config.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> int:
-    """Report everything that is wrong in FILE, all at once: also files that it names and that cannot be used.
+    """Report everything that is wrong in FILE and the environment, all at once, as a start would find it.
 
-    Such names are relative to the working directory. Warnings say what has no effect; they are no failure.
+    Files that are named must be usable; their names are relative to the working directory. Warnings say what has no
+    effect; they are no failure.
 
     Example: wakegate config check config/wakegate.toml
     """
     try:
-        settings = load(configuration.sections(), files=[file])
+        settings = load(configuration.sections(), files=[file], environ=os.environ)
         faults = tuple(file_faults(settings))
     except ConfigError as error:
         faults = error.faults

@@ -50,9 +50,11 @@ def as_text(found: dict[str, Any]) -> str:
         f"node             {node['node']}: {node['sessions']} sessions{', died' if node['declared_dead'] else ''}"
         for node in found["nodes"]
     )
+    lines.append(f"messages         {found['messages_waiting']} waiting")
     lines.append(f"fates            {_counts(found['fates'])}")
     oldest = "" if push["oldest_event_s"] is None else f", the oldest for {push['oldest_event_s']} s"
     lines.append(f"push events      {push['events_waiting']} waiting{oldest}; {push['retries']} to be tried again")
+    lines.append(f"dead letters     {push['dead_letters']}")
     lines.append(f"push outcomes    {_counts(push['outcomes'])}")
     lines.append(f"outbox           {found['outbox']} stanzas")
     return "\n".join(lines)

@@ -167,7 +167,7 @@ def import_file(file: TextIO, config: tuple[Path, ...]) -> int:
 
     Accounts that exist stay as they are. Lines that are wrong are reported, all others are imported.
 
-    All cores hash passwords, which is what takes the time: 10,000 accounts cost 25 s of CPU, 13 s with two cores.
+    All cores hash passwords, which is what takes the time: 10,000 accounts cost 25 s of CPU, shared by them.
 
     Example: wakegate user import accounts.txt
     """

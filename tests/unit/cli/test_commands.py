@@ -192,7 +192,9 @@ def test_the_status_is_one_page_or_one_object(command: Command, capsys: pytest.C
     status = command("status")
 
     assert 0 == status
-    assert "accounts         1\n" in capsys.readouterr().out
+    assert {"accounts         1", "messages         0 waiting", "dead letters     0"} < set(
+        capsys.readouterr().out.splitlines()
+    )
     assert (1, {"live": 0, "sleeping": 0}, []) == (as_json["accounts"], as_json["sessions"], as_json["nodes"])
 
 
@@ -261,6 +263,16 @@ def test_a_check_warns_of_what_has_no_effect_and_calls_it_no_fault(
     assert 0 == status
     assert "warning: listen.websocket: not served yet; nothing will listen on 127.0.0.1:5280\n" == output.err
     assert output.out.endswith("no faults found\n")
+
+
+def test_a_check_finds_what_the_environment_would_spoil_at_a_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "c.toml").touch()
+    monkeypatch.setenv("WAKEGATE__REDIS__TIMEOUT_S", "soon")
+    status = wakegate_exits("config", "check", str(tmp_path / "c.toml"))
+
+    assert (1, 'redis.timeout_s: a number is needed, got "soon"\n') == (status, capsys.readouterr().err)
 
 
 def test_up_does_not_announce_what_is_not_served(tmp_path: Path) -> None:

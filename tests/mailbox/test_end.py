@@ -228,6 +228,28 @@ def test_a_client_that_comes_between_two_pieces_gets_all_in_order(redis_url: str
         assert [*(a_message(str(n)) for n in range(1500)), a_message("new")] == seen
 
 
+def test_what_others_left_before_it_was_handed_over_is_stored_and_wakes(redis_url: str) -> None:
+    with a_world(redis_url, resend=True) as world:
+        world.account()
+        world.journal.call(
+            "FUNCTION",
+            "LOAD",
+            "REPLACE",
+            library.source().replace("PIECE, PIECE_BYTES = 1000,", "PIECE, PIECE_BYTES = 1,"),
+        )
+        phone, tablet = world.client("phone"), world.client("tablet")
+        phone.register()
+        phone.ack_all()
+        send(world, "1", "2", to="phone")
+        world.call("close", phone.sid, 1, "true", 5000, 1000, 10)  # the first piece goes to the tablet
+        tablet.presence(None)
+        world.sweep.finish(world.bucket, phone.sid)
+
+        assert a_message("1") in tablet.stanzas()
+        assert [a_message("2")] == world.offline()
+        assert ["offline"] == world.reasons()
+
+
 def test_a_remainder_beyond_a_mebibyte_is_settled_in_pieces(world: World) -> None:
     phone = world.client()
     send(world, *("x" * 200_000 for _ in range(8)))

@@ -40,6 +40,7 @@ local function settle(p, s, entry, how, others, limits, placed)
     return
   elseif how == 'deliver' and stored and #others == 0 and limits.quota > 0 then   -- they are gone meanwhile
     put_back(p, s.user, flags, stamp, body, 'RPUSH')
+    if s.unnotified and has(flags, 'w') then raise_offline_event(p, s.user, 'offline', 'message') end
   elseif (how == 'bounce' or how == 'deliver') and stored and has(flags, 'b') then
     bounce_later(p, s.user, body)
     fate(p, 'bounced', 1)
@@ -54,6 +55,7 @@ end
 local function end_piece(p, s, limits, placed)
   local key, user = K.session(p, s.sid), s.user
   local v = redis.call('HMGET', key, 'how', 'unnotified')
+  s.unnotified = v[2] == '1'
   local how, others = v[1], v[1] == 'deliver' and available(p, user, s.sid) or {}
   local lists, pop = { K.queue(p, s.sid), K.backlog(p, s.sid) }, 'LPOP'
   if how == 'store' then lists, pop = { lists[2], lists[1] }, 'RPOP' end
@@ -69,7 +71,7 @@ local function end_piece(p, s, limits, placed)
   if redis.call('EXISTS', lists[1], lists[2]) > 0 then return false end
   redis.call('DEL', key)
   redis.call('SREM', K.endings(p), s.sid)
-  if v[2] == '1' and how == 'store' then raise_offline_event(p, user, 'offline', 'message') end
+  if s.unnotified and how == 'store' then raise_offline_event(p, user, 'offline', 'message') end
   return true
 end
 

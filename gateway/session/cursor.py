@@ -256,6 +256,8 @@ class Cursor:
             self._failed(answer)
         elif answer == b"stale":
             self._lost()
+        else:
+            self.reaches(answer[1])  # presence that was kept aside comes now
 
     def start_counting(self) -> None:
         """<enabled/> is about to be written: what was sent so far is done, the client counts from here."""

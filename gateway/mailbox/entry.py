@@ -3,7 +3,7 @@
     <kind><flags>|<stamp>|<fan-out id>|<stanza bytes>
 
 kind   m message, q iq request, r iq response, p presence
-flags  s may be stored offline, w wakes the phone, u urgent (a call), b may be bounced
+flags  s may be stored offline, w wakes the phone, u urgent (a call), b may be bounced, d waited in the backlog
 stamp  when the mailbox took it, ms since 1970. One older than the stream that writes it gets a <delay/>
 id     names the message when several sessions hold a copy of it; empty otherwise
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 MESSAGE, IQ_REQUEST, IQ_RESPONSE, PRESENCE = "m", "q", "r", "p"
 
-STORE, WAKES, URGENT, BOUNCES = "s", "w", "u", "b"
+STORE, WAKES, URGENT, BOUNCES, DELAYED = "s", "w", "u", "b", "d"
 
 
 @dataclass(frozen=True, slots=True)

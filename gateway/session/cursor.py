@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateway.mailbox.entry import MESSAGE, Entry
+from gateway.mailbox.entry import DELAYED, MESSAGE, Entry
 from gateway.mailbox.errors import StoreError
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import Grip
@@ -52,6 +52,7 @@ class Cursor:
         "_mailbox",
         "_reading",
         "_rhythm",
+        "_started_ms",
         "_window",
         "_write",
         "acked",
@@ -61,7 +62,6 @@ class Cursor:
         "grip",
         "held",
         "is_overdue",
-        "late_before_ms",
         "sent",
         "tail",
         "taken",
@@ -93,8 +93,7 @@ class Cursor:
         self._failed = failed
         self._domain = domain
         self._window = window
-        self.late_before_ms = started_ms
-        """messages queued before this (server's clock) waited for the client, and say so"""
+        self._started_ms = started_ms
         self._ahead: dict[int, bytes] = {}
         self._reading = False
         self.acked = acked
@@ -185,7 +184,8 @@ class Cursor:
 
     def _rendered(self, entry: Entry) -> bytes:
         """An entry that waited carries the time at which it came (XEP-0203; XEP-0198 section 6, XEP-0160)."""
-        if entry.kind != MESSAGE or entry.stamp_ms >= self.late_before_ms:
+        is_late = entry.stamp_ms < self._started_ms or DELAYED in entry.flags
+        if entry.kind != MESSAGE or not is_late:
             return entry.stanza
         try:
             if has_delay_from(entry.stanza, self._domain):

@@ -277,7 +277,6 @@ class Negotiation:
         )
         ceiling_s = self._node.settings.of(SmacksSettings).smacks_max_hibernation_time
         session.resume_counting(base=outcome.base, keep_ms=(ceiling_s + KEEP_MARGIN_S) * 1000)
-        session.takes_messages = outcome.priority is not None and outcome.priority >= 0
         return session
 
     def _start(self, session: Session) -> None:

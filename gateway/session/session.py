@@ -7,7 +7,6 @@ whatever node the client comes back to (XEP-0198 section 5).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -54,7 +53,6 @@ class Session:
     """One session whose socket is in this process. Closed: features keep their state elsewhere."""
 
     __slots__ = (
-        "_clock_ms",
         "_pipe",
         "arrivals",
         "cursor",
@@ -70,7 +68,6 @@ class Session:
         "origin_id",
         "origin_keep_ms",
         "stored",
-        "takes_messages",
         "user",
     )
 
@@ -114,9 +111,6 @@ class Session:
         self.stored = inbound
         """the inbound count the mailbox has answered for"""
         self.is_resumable = False
-        self.takes_messages = False
-        """its presence is of non-negative priority: messages to the bare JID come here"""
-        self._clock_ms = started_ms - int(time.monotonic() * 1000)
         self.has_said_last_words = False
         self.has_failed = False
         """the store refused something: what has no outcome yet will get none on this connection"""
@@ -223,11 +217,6 @@ class Session:
             self.cursor.reaches(tail)
             arrival.settled()
 
-        takes_messages = priority is not None and priority >= 0
-        if takes_messages and not self.takes_messages:
-            # What comes out of the offline store now is older than this, however long the session has been there.
-            self.cursor.late_before_ms = self._clock_ms + int(time.monotonic() * 1000)
-        self.takes_messages = takes_messages
         self.node.mailbox.presence(self.grip, priority=priority, stanza=stanza, done=done)
 
     def append(self, kind: str, stanza: bytes, *, inbound: int | None) -> None:

@@ -58,14 +58,18 @@ class Runner(slixmpp.ClientXMPP):  # type: ignore[misc]  # slixmpp's classes are
     async def say(self, to: str, body: str, stanza_id: str) -> None:
         """Sends, and tells once the library keeps the message until it is acknowledged.
 
-        COMPAT(slixmpp, 1.17): until then it is in a queue that a lost link empties, with a debug line to say so.
+        COMPAT(slixmpp, 1.17): until then it is in a queue that a lost link empties, with a debug line to say so. What
+        is not kept soon is told as dropped.
         """
         message = self.make_message(mto=to, mbody=body, mtype="chat")
         message["id"] = stanza_id
         message.send()
-        while stanza_id not in self.kept and not any(kept["id"] == stanza_id for _, kept in self.unacked):
+        for _ in range(400):
+            if stanza_id in self.kept or any(kept["id"] == stanza_id for _, kept in self.unacked):
+                tell("sent", id=stanza_id)
+                return
             await asyncio.sleep(0.005)
-        tell("sent", id=stanza_id)
+        tell("dropped", id=stanza_id)
 
     @property
     def unacked(self) -> Any:

@@ -86,6 +86,7 @@ local function fill(p, s, limits)
     if not entry then s.back, s.inherited = 0, 0 break end
     local kind, flags, _, _, at = decode(entry)
     if kind == 'm' or s.inherited == 0 then
+      if kind == 'm' and not has(flags, 'd') then entry = kind .. 'd' .. string.sub(entry, 2) end
       redis.call('RPUSH', K.queue(p, s.sid), entry)
       s.tail = s.tail + 1
     else   -- asked of, or answered to, a session of this resource that is no more

@@ -79,7 +79,7 @@ def _start() -> subprocess.Popen[bytes]:
 def stretch(hash_name: HashName, password: bytes, salt: bytes, iterations: int) -> bytes:
     """PBKDF2 (RFC 8018 section 5.2) by `cryptography`."""
     # SHA-1: SCRAM-SHA-1 is what many clients speak.
-    digest = hashes.SHA1() if hash_name == "sha1" else hashes.SHA256()  # noqa: S303
+    digest = hashes.SHA1() if hash_name == "sha1" else hashes.SHA256()  # noqa: S303 - SCRAM-SHA-1 is made of it
     return bytes(PBKDF2HMAC(digest, digest.digest_size, salt, iterations).derive(password))
 
 

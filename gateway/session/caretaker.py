@@ -63,7 +63,7 @@ class Caretaker:
         while True:
             try:
                 chore()
-            except Exception:
+            except Exception:  # a chore that failed once is done again; its absence would be felt by all
                 log.exception("chore_failed")
             gevent.sleep(period_s)
 

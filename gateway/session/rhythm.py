@@ -65,7 +65,7 @@ class Rhythm:
         for cursor in awake:
             try:
                 cursor.pump()
-            except Exception:
+            except Exception:  # runs in the hub: one session must not stop the others
                 log.exception("pump_failed", session=cursor.grip.sid)
 
     def wrote(self, cursor: Cursor) -> None:
@@ -100,7 +100,7 @@ class Rhythm:
                 for cursor in unasked:
                     cursor.ask(now)
                 self._find_overdue(now)
-            except Exception:
+            except Exception:  # the clock of all sessions goes on
                 log.exception("rhythm_failed")
             if not self._unasked and not self._outstanding:
                 self._work.clear()

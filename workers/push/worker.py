@@ -109,7 +109,7 @@ class PushWorker:
         except StoreError as error:
             # It stays pending, and is claimed again, by us or by another.
             log.warning("push_event_left", entry=entry.id, error=error)
-        except Exception:
+        except Exception:  # one event must not end the worker; it is taken over again
             log.exception("push_event_failed", entry=entry.id)
         finally:
             self._in_hand.discard((entry.stream, entry.id))

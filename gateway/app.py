@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import gevent
 from gevent.event import Event
 
-from gateway.features import FEATURES
-from gateway.hooks import Features
+from gateway.features.selection import FeatureSettings, selected
 from gateway.mailbox import keys, nodes
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.embedded import resolve
@@ -72,7 +71,7 @@ class Gateway:
         url = resolve(redis.url, server.data_dir)
         journal = Journal(url, timeout_s=redis.timeout_s)
         mailbox = Mailbox(journal, node=server.node_name, smacks=smacks, offline=settings.of(OfflineSettings))
-        registry, features, rhythm = Registry(), Features(FEATURES), Rhythm(smacks)
+        registry, features, rhythm = Registry(), selected(settings.of(FeatureSettings)), Rhythm(smacks)
         router = Router(
             node=server.node_name,
             domains=domains,

@@ -8,18 +8,20 @@ one, in `iq_get` or `iq_set`. What concerns streams (SASL, binding, XEP-0198) is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Protocol, TypeVar
 
 from gateway.mailbox.mailbox import Mailbox
-from gateway.mailbox.model import Grip
+from gateway.mailbox.model import Grip, Placed
 from gateway.settings import Settings
 from gateway.xmpp.jid import JID
 from gateway.xmpp.stanza import Element
 
 H = TypeVar("H")
+T = TypeVar("T")
+V = TypeVar("V")
 
 
 class Phase(IntEnum):
@@ -56,6 +58,9 @@ class SessionView(Protocol):
     def grip(self) -> Grip:
         """The session as the mailbox knows it."""
 
+    def rest(self, is_inactive: bool) -> None:
+        """The client's state (XEP-0352): an inactive one is written to only when something urgent came."""
+
 
 class Services(Protocol):
     """What features may use of the process they run in."""
@@ -72,10 +77,19 @@ class Services(Protocol):
     def features(self) -> Features:
         """All features, for those that tell about the others."""
 
+    def announce(self, placed: Iterable[Placed], stanza: bytes = b"") -> None:
+        """Tell the owners of sessions, here and elsewhere, that their queues have grown; `stanza`, if all got the same,
+        spares them a look. Never blocks.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """An iq request to this server: who asks, what, and whom (the server's own JID, or the asker's account)."""
+    """An iq request to this server: who asks, what, and whom (the server's own JID, a feature's host, the asker's
+    account, or for what `Feature.open` names any account here).
+
+    Its handler runs in the greenlet of the asker's connection, so it may wait for the store.
+    """
 
     session: SessionView
     iq: Element
@@ -86,8 +100,66 @@ class Query:
     fail: Callable[[Exception], None]
     """answer with a StanzaError later; a handler that knows at once raises it"""
 
+    @property
+    def asker(self) -> JID:
+        """The full JID of who asks."""
+        return self.session.jid
+
+    @property
+    def is_own(self) -> bool:
+        """It is the asker's own account that is asked."""
+        return self.to == self.asker.bare
+
 
 Handler = Callable[[Query], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The result, or the error, of a request that this server sent to a client: it is addressed to the server or to
+    the client's own account, and its id begins with the prefix under which a feature asked for it.
+    """
+
+    session: SessionView
+    iq: Element
+    services: Services
+
+
+@dataclass(slots=True)
+class StanzaReceived:
+    """A client sent a stanza that is about to be routed. Chain: GUARD may raise StanzaError, REWRITE may replace
+    `element`. `to` None is the sender's own account. Fired for every stanza: look at `element.children` first.
+    """
+
+    session: SessionView
+    element: Element
+    to: JID | None
+    services: Services
+
+
+@dataclass(slots=True)
+class PresenceSending:
+    """A session's own presence (type none or unavailable, without `to`) is about to be broadcast. REWRITE may replace
+    `element`; `priority` None is unavailable.
+    """
+
+    session: SessionView
+    element: Element
+    priority: int | None
+    services: Services
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceChanged:
+    """The mailbox has a session's new presence; priorities are None when unavailable. Notify; runs in a journal's
+    callback, so it must not block.
+    """
+
+    session: SessionView
+    element: Element
+    former: int | None
+    priority: int | None
+    services: Services
 
 
 @dataclass(slots=True)
@@ -95,7 +167,8 @@ class StanzaTraits:
     """Computed once per message before its mailbox operation, from the stanza alone. Collect hook: set what you know.
 
     `store`: may wait in offline storage. `wakes`: worth waking a phone for. `urgent`: a call. `bounces`: its sender
-    may get an error.
+    may get an error. `carbon`: other devices get a copy. `archive`: kept in the archives. `hold`: may wait while a
+    client is inactive.
     """
 
     stanza: Element
@@ -104,30 +177,42 @@ class StanzaTraits:
     wakes: bool = False
     urgent: bool = False
     bounces: bool = True
+    carbon: bool = False
+    archive: bool = False
+    hold: bool = False
 
 
 @dataclass(slots=True)
 class DiscoInfo:
-    """disco#info was asked of `to`: this server, a feature's host (`is_host`), or the asker's account. Collect hook:
-    add what is there.
+    """disco#info was asked of `to`: this server, a feature's host (`is_host`), or an account (the asker's own, or one
+    that the asker may see). Collect hook: add what is there. With a `node`, whoever knows it sets `is_known`; the
+    features' declarations are then left out.
     """
 
     to: JID
     is_account: bool
     is_host: bool
     services: Services
+    asker: JID
+    node: str = ""
+    is_known: bool = False
     identities: list[tuple[str, str, str]] = field(default_factory=list)
     """(category, type, name)"""
     features: set[str] = field(default_factory=set)
+    forms: list[bytes] = field(default_factory=list)
+    """XEP-0128: data forms of type result"""
 
 
 @dataclass(slots=True)
 class DiscoItems:
-    """disco#items was asked of this server. Collect hook: add (jid, name)."""
+    """disco#items was asked, of whom and with what `node` as in DiscoInfo. Collect hook: add (jid, name, node)."""
 
     to: JID
     services: Services
-    items: list[tuple[str, str]] = field(default_factory=list)
+    asker: JID
+    node: str = ""
+    is_known: bool = False
+    items: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +229,11 @@ class Feature:
     """One feature, one module: everything the server has to know of it.
 
     `disco`: feature names on the server's JID; `account_disco`: on users' bare JIDs. `iq_get` and `iq_set`:
-    (namespace, element) of the
-    payload -> handler. `hosts`: subdomains whose JIDs belong to this feature.
+    (namespace, element) of the payload -> handler. `open`: (get or set, namespace, element) of those that also serve
+    requests to other accounts, and check access themselves: what is refused looks like an account that does not exist.
+    `replies`: prefix of an iq's id (up to a colon) -> who gets the answers to what the server asked of a client.
+    `nonzas`: other first-level elements of a bound stream. `stream_features`: what is offered after authentication.
+    `hosts`: subdomains whose JIDs belong to this feature.
     """
 
     name: str
@@ -154,14 +242,18 @@ class Feature:
     account_disco: tuple[str, ...] = ()
     iq_get: Mapping[tuple[str, str], Handler] = field(default_factory=dict)
     iq_set: Mapping[tuple[str, str], Handler] = field(default_factory=dict)
+    open: frozenset[tuple[str, str, str]] = frozenset()
+    replies: Mapping[str, Callable[[Reply], None]] = field(default_factory=dict)
+    nonzas: Mapping[tuple[str, str], Callable[[SessionView, Element], None]] = field(default_factory=dict)
+    stream_features: str = ""
     hooks: tuple[On, ...] = ()
     hosts: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
 
 
 class FeatureClash(ValueError):
-    """Two features claim one iq payload, or a required feature is not there: a fault in the composition, found at the
-    start.
+    """Two features claim the same payload, or a required feature is not there: a fault in the composition, found at
+    the start.
     """
 
 
@@ -172,6 +264,9 @@ class Features:
         self.all = features
         names = {feature.name for feature in features}
         self.iq: dict[tuple[str, str, str], Handler] = {}
+        self.open: set[tuple[str, str, str]] = set()
+        self.replies: dict[str, Callable[[Reply], None]] = {}
+        self.nonzas: dict[tuple[str, str], Callable[[SessionView, Element], None]] = {}
         self.hosts: set[str] = set()
         handlers: dict[type, list[On]] = {}
         for feature in features:
@@ -179,19 +274,31 @@ class Features:
                 if needed not in names:
                     raise FeatureClash(f"{feature.name} needs {needed}")
             for type_, table in (("get", feature.iq_get), ("set", feature.iq_set)):
-                for payload, handler in table.items():
-                    if (type_, *payload) in self.iq:
-                        raise FeatureClash(f"{feature.name} claims iq {type_} {payload}, which is taken")
-                    self.iq[(type_, *payload)] = handler
+                _claim(feature, f"iq {type_}", {(type_, *name): handler for name, handler in table.items()}, self.iq)
+            _claim(feature, "answers to", feature.replies, self.replies)
+            _claim(feature, "nonza", feature.nonzas, self.nonzas)
+            self.open.update(feature.open)
             self.hosts.update(feature.hosts)
             for on in feature.hooks:
                 handlers.setdefault(on.hook, []).append(on)
         self._handlers = {
             hook: [on.handler for on in sorted(ons, key=lambda on: on.phase)] for hook, ons in handlers.items()
         }
+        self.stream_features = "".join(feature.stream_features for feature in features)
+
+    def wants(self, hook: type) -> bool:
+        """Whether anybody listens to this hook: spares making an event that nobody gets."""
+        return hook in self._handlers
 
     def fire(self, event: H) -> H:
         """Hand `event` to every handler of its hook, in order of phase; answers the event as they left it."""
         for handler in self._handlers.get(type(event), ()):
             handler(event)
         return event
+
+
+def _claim(feature: Feature, what: str, claims: Mapping[T, V], taken: dict[T, V]) -> None:
+    for name, handler in claims.items():
+        if name in taken:
+            raise FeatureClash(f"{feature.name} claims {what} {name}, which is taken")
+        taken[name] = handler

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from gateway.hooks import Features, Handler, Query, SessionView, StanzaTraits
+from gateway.hooks import Features, Handler, Query, Reply, SessionView, StanzaReceived, StanzaTraits
 from gateway.mailbox import entry
 from gateway.mailbox.errors import StoreError, StoreUnavailable
 from gateway.mailbox.mailbox import Mailbox
@@ -90,18 +90,29 @@ class Router:
         self.settings = settings
         self._placed = placed
         self._recheck = recheck
+        self._is_heard = features.wants(StanzaReceived)
 
     def route(self, element: Element, to: JID | None, inbound: Inbound) -> None:
         """Send a stanza whose `from` is its sender's full JID on its way. Raises StanzaError for an answer at once.
 
         `to` None is the sender's own account (RFC 6120 section 10.3).
         """
+        if self._is_heard:
+            element = self.features.fire(StanzaReceived(inbound.session, element, to, self)).element
         if element.name == "iq":
             self._route_iq(element, to or inbound.session.jid.bare, to is None, inbound)
         elif element.name == "message":
             self._route_message(element, to or inbound.session.jid.bare, inbound)
         else:
             self._route_presence(element, to, inbound)
+
+    def announce(self, placed: Iterable[Placed], stanza: bytes = b"") -> None:
+        """See `hooks.Services`."""
+        for each in placed:
+            if each.node == self._node:
+                self._placed(each, stanza)
+            else:
+                publish_entries(self.mailbox.journal, (each,), stanza)
 
     def is_local(self, to: JID) -> bool:
         """The domain is served here."""
@@ -151,7 +162,11 @@ class Router:
             kind = entry.IQ_REQUEST if is_request else entry.IQ_RESPONSE
             self._deliver(element, to, kind, "", entry.BOUNCES if is_request else "", inbound)
         elif not is_request:
-            inbound.settled()  # an answer to this server, which asked nothing
+            prefix, colon, _ = element.attrs["id"].partition(":")
+            answered = self.features.replies.get(prefix) if colon else None
+            if answered is not None and (not to.local or to == inbound.session.jid.bare):
+                answered(Reply(inbound.session, element, self))
+            inbound.settled()
         else:
             self._serve(element, to, type_ or "", is_implied, inbound)
 
@@ -160,8 +175,11 @@ class Router:
             raise StanzaError(
                 StanzaCondition.REMOTE_SERVER_NOT_FOUND, "this server has no connections to other servers"
             )
-        handler: Handler | None = self.features.iq.get((type_, *element.children[0]))
-        if handler is None or (to.local and to != inbound.session.jid.bare):
+        asked = (type_, *element.children[0])
+        handler: Handler | None = self.features.iq.get(asked)
+        if to.local and to != inbound.session.jid.bare and (asked not in self.features.open or not self.is_local(to)):
+            handler = None
+        if handler is None:
             # Nobody learns from the answer whether somebody else's account exists (RFC 6121 section 8.5.1).
             raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
         sender = inbound.session.jid
@@ -208,11 +226,7 @@ class Router:
                 return
             if outcome.is_kept:
                 inbound.kept()
-            for placed in outcome.placed:
-                if placed.node == self._node:
-                    self._placed(placed, stanza)
-                else:
-                    publish_entries(self.mailbox.journal, (placed,), stanza)
+            self.announce(outcome.placed, stanza)
             if outcome.status in REFUSED:
                 refuse(StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
                 return

@@ -22,7 +22,9 @@ def info(query: Query) -> None:
     """XEP-0030 section 3."""
     _refuse_node(query, ns.DISCO_INFO)
     host = not query.to.local and query.to.domain.split(".", 1)[0] in query.services.features.hosts
-    event = DiscoInfo(to=query.to, is_account=bool(query.to.local), is_host=host, services=query.services)
+    event = DiscoInfo(
+        to=query.to, is_account=bool(query.to.local), is_host=host, services=query.services, asker=query.asker
+    )
     if event.is_account:
         event.identities.append(("account", "registered", ""))
     elif not host:
@@ -43,8 +45,11 @@ def info(query: Query) -> None:
 def items(query: Query) -> None:
     """XEP-0030 section 4."""
     _refuse_node(query, ns.DISCO_ITEMS)
-    event = query.services.features.fire(DiscoItems(to=query.to, services=query.services))
-    listed = "".join(f"<item jid='{escape(jid)}' name='{escape(name)}'/>" for jid, name in event.items)
+    event = query.services.features.fire(DiscoItems(to=query.to, services=query.services, asker=query.asker))
+    listed = "".join(
+        f"<item jid='{escape(jid)}' name='{escape(name)}'" + (f" node='{escape(node)}'/>" if node else "/>")
+        for jid, name, node in event.items
+    )
     query.reply(f"<query xmlns='{ns.DISCO_ITEMS}'>{listed}</query>".encode())
 
 

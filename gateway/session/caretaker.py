@@ -15,7 +15,6 @@ from gateway.mailbox.library import function
 from gateway.mailbox.model import Grip
 from gateway.sections import LimitSettings
 from gateway.session.node import Node
-from gateway.session.session import publish_all
 from gateway.telemetry import get_logger
 from gateway.xmpp.errors import StreamCondition, StreamError
 
@@ -113,7 +112,7 @@ class Caretaker:
         log.warning("session_without_connection", session=sid)
         grip = Grip(at, sid, int(epoch))
         if mailbox.hibernate(grip) == "not-resumable":
-            publish_all(self._node, mailbox.close(grip))
+            self._node.router.announce(mailbox.close(grip))
 
     def look_at_silence(self) -> None:
         """Park the parsers of idle connections; probe silent clients, and give up those that do not answer."""

@@ -158,6 +158,8 @@ class Connection:
             session.receive(element)
         elif element.ns == ns.SM and self._smacks is not None:
             self._smacks.receive(element)
+        elif (handler := self._node.features.nonzas.get((element.ns, element.name))) is not None:
+            handler(session, element)
         else:
             raise StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE)
 

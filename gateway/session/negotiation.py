@@ -17,7 +17,7 @@ from gateway.sections import LimitSettings, ServerSettings
 from gateway.session import stream
 from gateway.session.authentication import Authentication
 from gateway.session.node import Node
-from gateway.session.session import Pipe, Session, publish_all
+from gateway.session.session import Pipe, Session
 from gateway.session.smacks import KEEP_MARGIN_S, failed
 from gateway.telemetry import get_logger
 from gateway.xmpp import counter, ns
@@ -131,7 +131,7 @@ class Negotiation:
         limits = stream.limits(self._node.settings.of(LimitSettings))
         if self._jid is not None:
             self._phase = Phase.AUTHENTICATED
-            return stream.features(stream.AFTER_AUTHENTICATION, limits)
+            return stream.features(stream.AFTER_AUTHENTICATION, self._node.features.stream_features, limits)
         bindings = self._channel.bindings
         required = self._node.tls_required
         if bindings is None and required:
@@ -225,7 +225,7 @@ class Negotiation:
                 raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "this account has too many sessions")
             raise StreamError(StreamCondition.NOT_AUTHORIZED, "the account is gone")
         self._evict(bound.replaced, bound.replaced_node, 0)
-        publish_all(self._node, bound.placed)
+        self._node.router.announce(bound.placed)
         return Session(node=self._node, pipe=self._channel, jid=jid, grip=bound.grip, started_ms=bound.at_ms)
 
     def _evict(self, sid: str, owner: str, epoch: int) -> None:

@@ -15,7 +15,6 @@ from gevent.event import Event
 from gateway.mailbox import entry
 from gateway.mailbox.errors import StoreError, StoreUnavailable
 from gateway.mailbox.model import Grip
-from gateway.mailbox.notices import publish_entries
 from gateway.mailbox.settings import SmacksSettings
 from gateway.session.cursor import Cursor
 from gateway.session.inbound import AckRequest, Arrival, Arrivals
@@ -135,6 +134,18 @@ class Session:
         self.cursor.base = base
         self.cursor.counts = True
 
+    def rest(self, is_inactive: bool) -> None:
+        """See `hooks.SessionView`: the mailbox tells the cursor less of an inactive session's queue."""
+        self.node.mailbox.rest(self.grip, is_inactive, self._rested)
+
+    def _rested(self, answer: Any) -> None:
+        if isinstance(answer, StoreError):
+            self.store_failed(answer)
+        elif answer is None:
+            self.lost()
+        else:
+            self.cursor.reaches(answer)
+
     def write(self, data: bytes) -> None:
         """Write something that is no stanza of the queue's."""
         self._pipe.write(data)
@@ -210,10 +221,7 @@ class Session:
                 self.lost()
                 return
             tail, _former, placed = answer
-            for each in placed:
-                if each.node == self.node.name:
-                    self.node.registry.placed(each, b"")
-            publish_entries(self.node.mailbox.journal, placed, except_node=self.node.name)
+            self.node.router.announce(placed)
             self.cursor.reaches(tail)
             arrival.settled()
 
@@ -335,7 +343,7 @@ class Session:
         try:
             self.say_last_words()
             if by_client or self.node.mailbox.hibernate(self.grip) == "not-resumable":
-                publish_all(self.node, self.node.mailbox.close(self.grip))
+                self.node.router.announce(self.node.mailbox.close(self.grip))
         except StoreError as error:
             # What was submitted takes effect as soon as Redis is back; should this process die first, its lease lapses.
             log.warning("session_end_delayed", session=self.grip.sid, error=str(error))
@@ -356,14 +364,6 @@ class Session:
         told = Event()
         self.acknowledge_inbound(count, told.set)
         told.wait(LAST_WORDS_S)
-
-
-def publish_all(node: Node, placed: Any) -> None:
-    """Tell the owners of sessions, here and elsewhere, that their queues have grown."""
-    for each in placed:
-        if each.node == node.name:
-            node.registry.placed(each, b"")
-    publish_entries(node.mailbox.journal, placed, except_node=node.name)
 
 
 def _priority(element: Element) -> int:

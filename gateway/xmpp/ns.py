@@ -42,6 +42,10 @@ PRIVATE: Final = "jabber:iq:private"  # XEP-0049
 VCARD: Final = "vcard-temp"  # XEP-0054
 VCARD_UPDATE: Final = "vcard-temp:x:update"  # XEP-0153
 BLOCKING: Final = "urn:xmpp:blocking"  # XEP-0191
+BLOCKING_ERRORS: Final = "urn:xmpp:blocking:errors"  # XEP-0191
+REPORTING: Final = "urn:xmpp:reporting:1"  # XEP-0377
+REPORTING_REASONS: Final = "urn:xmpp:reporting"  # XEP-0377
+OFFLINE_RETRIEVAL: Final = "http://jabber.org/protocol/offline"  # XEP-0013
 
 # Push and publish-subscribe
 PUSH: Final = "urn:xmpp:push:0"  # XEP-0357

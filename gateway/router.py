@@ -13,13 +13,21 @@ from gateway.mailbox.model import Delivery, Origin, Placed, Status
 from gateway.mailbox.notices import publish_entries
 from gateway.settings import Settings
 from gateway.telemetry import get_logger
-from gateway.xmpp.errors import StanzaCondition, StanzaError
+from gateway.xmpp.errors import ErrorType, StanzaCondition, StanzaError
 from gateway.xmpp.jid import JID
-from gateway.xmpp.stanza import Element, error_reply, iq_result
+from gateway.xmpp.stanza import Element, end_tag_at, error_reply, iq_result, with_stanza_id
 
 log = get_logger(__name__)
 
 REFUSED = frozenset({Status.BOUNCE, Status.NO_ACCOUNT, Status.FULL})
+
+BLOCKED_BY_YOU = StanzaError(
+    StanzaCondition.NOT_ACCEPTABLE,
+    "you block whom you write to",
+    type=ErrorType.CANCEL,
+    extra=b"<blocked xmlns='urn:xmpp:blocking:errors'/>",
+)
+"""XEP-0191 section 3.2"""
 
 MESSAGE_TYPES = frozenset({"chat", "normal", "groupchat", "headline", "error"})
 
@@ -61,6 +69,9 @@ def flags_of(traits: StanzaTraits) -> str:
         + (entry.WAKES if traits.wakes else "")
         + (entry.URGENT if traits.urgent else "")
         + (entry.BOUNCES if traits.bounces else "")
+        + (entry.CARBON if traits.carbon else "")
+        + (entry.ARCHIVE if traits.archive else "")
+        + (entry.HOLD if traits.hold else "")
     )
 
 
@@ -208,6 +219,7 @@ class Router:
         sender = str(inbound.session.jid)
         stanza = element.retagged({"from": sender, "to": str(to)})
         user = str(to.bare)
+        split = end_tag_at(stanza) if entry.ARCHIVE in flags else 0
 
         def refuse(error: StanzaError) -> None:
             if entry.BOUNCES in flags:
@@ -226,7 +238,16 @@ class Router:
                 return
             if outcome.is_kept:
                 inbound.kept()
-            self.announce(outcome.placed, stanza)
+            if outcome.placed:
+                taken = stanza
+                if outcome.archive_id:
+                    taken = with_stanza_id(stanza, split, user, outcome.archive_id)
+                self.announce(outcome.placed, taken)
+            if outcome.copies:
+                self.announce(outcome.copies)
+            if outcome.status is Status.BLOCKED_BY_YOU:
+                refuse(BLOCKED_BY_YOU)
+                return
             if outcome.status in REFUSED:
                 refuse(StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
                 return
@@ -243,5 +264,6 @@ class Router:
             type=type_,
             flags=flags,
             stanza=stanza,
+            split=split,
             done=done,
         )

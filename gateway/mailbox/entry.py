@@ -2,9 +2,11 @@
 
     <kind><flags>|<stamp>|<fan-out id>|<stanza bytes>
 
-kind   m message, q iq request, r iq response, p presence
-flags  s may be stored offline, w wakes the phone, u urgent (a call), b may be bounced, d waited in the backlog
-stamp  when the mailbox took it, ms since 1970. One older than the stream that writes it gets a <delay/>
+kind   m message, q iq request, r iq response or a request of the server's own, p presence, c carbon copy, e pubsub event
+flags  s may be stored offline, w wakes the phone, u urgent (a call), b may be bounced, d waited, so that it is late
+       c other devices get a copy, a archived, h may wait while the client is inactive
+stamp  when the mailbox took it, ms since 1970; of what is archived the archive's id, `ms-seq`. One older than the stream
+       that writes it gets a <delay/>
 id     names the message when several sessions hold a copy of it; empty otherwise
 """
 
@@ -12,9 +14,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MESSAGE, IQ_REQUEST, IQ_RESPONSE, PRESENCE = "m", "q", "r", "p"
+MESSAGE, IQ_REQUEST, IQ_RESPONSE, PRESENCE, COPY, EVENT = "m", "q", "r", "p", "c", "e"
 
-STORE, WAKES, URGENT, BOUNCES, DELAYED = "s", "w", "u", "b", "d"
+STORE, WAKES, URGENT, BOUNCES, DELAYED, CARBON, ARCHIVE, HOLD = "s", "w", "u", "b", "d", "c", "a", "h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,4 +32,4 @@ class Entry:
 def decode(raw: bytes) -> Entry:
     """Read an entry as Lua wrote it."""
     head, stamp, _fanout, stanza = raw.split(b"|", 3)
-    return Entry(chr(head[0]), head[1:].decode("ascii"), int(stamp), stanza)
+    return Entry(chr(head[0]), head[1:].decode("ascii"), int(stamp.partition(b"-")[0]), stanza)

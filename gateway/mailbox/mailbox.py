@@ -20,10 +20,10 @@ from gateway.mailbox.model import Bound, Delivery, Grip, NotResumed, Origin, Pla
 from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 
 _STATUS = {status.encode(): status for status in Status}
-_ONLY = {(status.encode(), kept): Delivery(status, (), kept == 1) for status in Status for kept in (0, 1)}
+_ONLY = {(status.encode(), kept, b"", 0): Delivery(status, (), kept == 1) for status in Status for kept in (0, 1)}
 _FCALL = {name: function(name) for name in (
     "deliver", "append", "read", "handled", "ack", "overdue", "bind", "enable", "presence", "hibernate", "peek",
-    "resume", "close", "finish", "register", "unregister",
+    "resume", "close", "finish", "register", "unregister", "rest", "carbons",
 )}  # fmt: skip
 
 
@@ -45,7 +45,7 @@ class Mailbox:
     def __init__(self, journal: Journal, *, node: str, smacks: SmacksSettings, offline: OfflineSettings) -> None:
         self.journal = journal
         self.node = node
-        self._limits = (smacks.smacks_max_queue_size, offline.access_max_user_messages)
+        self.limits = (smacks.smacks_max_queue_size, offline.access_max_user_messages)
         self._resend = smacks.resend
         self._kept_old = smacks.smacks_max_old_sessions
         self._most_sessions = smacks.max_user_sessions
@@ -64,29 +64,33 @@ class Mailbox:
         type: str,  # noqa: A002 - the attribute's name
         flags: str,
         stanza: bytes,
+        split: int = 0,
         done: Callable[[Delivery | StoreError], None],
     ) -> None:
         """Put one stanza into the mailbox of `user` (a bare JID), by the rules of RFC 6121 section 8.
 
-        `sender` is the sender's full JID, `kind` and `flags` are those of `entry`, `type` the stanza's type. Without an
-        `origin` the delivery is still taken once by the mailbox, however often the journal has to send it.
+        `sender` is the sender's full JID, `kind` and `flags` are those of `entry`, `type` the stanza's type. `split` is
+        where a child is added to the stanza: bytes before its end tag, for what may be archived. Without an `origin`
+        the delivery is still taken once by the mailbox, however often the journal has to send it.
         """
 
         def answered(reply: Any) -> None:
             if isinstance(reply, StoreError):
                 done(reply)
-            elif len(reply) == 2:
-                done(_ONLY[reply[0], reply[1]])
+            elif len(reply) == 4 and not reply[2]:
+                done(_ONLY[tuple(reply)])
             else:
-                done(Delivery(_STATUS[reply[0]], placed(reply[2:]), reply[1] == 1))
+                told, n = placed(reply[4:]), reply[3]
+                done(Delivery(_STATUS[reply[0]], told[:n], reply[1] == 1, reply[2].decode(), told[n:]))
 
         at, grip = keys.prefix(user), origin.grip if origin else None
+        epoch = grip.epoch if grip and origin and origin.counts else ""
         self.journal.submit(
             answered, "FCALL", _FCALL["deliver"], *((2, at, grip.at) if grip else (1, at)), user, resource, sender,
             origin.sid if origin else self._process,
             origin.count if origin else next(self._serials),
             max(1, origin.keep_ms) if origin else _PROCESS_KEEP_MS,
-            kind, type, flags, *self._limits, stanza, *((grip.epoch,) if grip else ()),
+            kind, type, flags, *self.limits, stanza, epoch, grip.sid if grip else "", sender.partition("/")[0], split,
         )  # fmt: skip
 
     def append(
@@ -103,7 +107,7 @@ class Mailbox:
 
         self.journal.submit(
             answered, "FCALL", _FCALL["append"], 1, grip.at, grip.sid, grip.epoch, kind, flags,
-            "" if inbound is None else inbound, *self._limits, stanza, next(self._serials),
+            "" if inbound is None else inbound, *self.limits, stanza, next(self._serials),
         )  # fmt: skip
 
     def read(self, grip: Grip, *, position: int, most: int, most_bytes: int, done: Callable[[Any], None]) -> None:
@@ -138,7 +142,7 @@ class Mailbox:
         def answered(reply: Any) -> None:
             done(reply if isinstance(reply, StoreError) else (reply[0].decode(), reply[1] if len(reply) > 1 else 0))
 
-        self.journal.submit(answered, "FCALL", _FCALL["ack"], 1, grip.at, grip.sid, grip.epoch, h, *self._limits)
+        self.journal.submit(answered, "FCALL", _FCALL["ack"], 1, grip.at, grip.sid, grip.epoch, h, *self.limits)
 
     def overdue(self, grip: Grip, is_overdue: bool, done: Callable[[Any], None]) -> None:
         """The client does not answer <r/>, or does again: what the push rule needs to know.
@@ -154,8 +158,26 @@ class Mailbox:
             grip.sid,
             grip.epoch,
             "1" if is_overdue else "0",
-            *self._limits,
+            *self.limits,
         )
+
+    def rest(self, grip: Grip, is_inactive: bool, done: Callable[[int | StoreError | None], None]) -> None:
+        """The client's state (XEP-0352). `done` gets the tail as far as the cursor may write, or None when the session
+        is no longer ours.
+        """
+
+        def answered(reply: Any) -> None:
+            done(reply if isinstance(reply, StoreError) else reply[1] if reply[0] == b"ok" else None)
+
+        self.journal.submit(
+            answered, "FCALL", _FCALL["rest"], 1, grip.at, grip.sid, grip.epoch, "1" if is_inactive else "0",
+            *self.limits,
+        )  # fmt: skip
+
+    def carbons(self, grip: Grip, is_on: bool) -> bool:
+        """Copies of other devices' messages for this session (XEP-0280). False: the session is no longer ours."""
+        reply = self.journal.call("FCALL", _FCALL["carbons"], 1, grip.at, grip.sid, grip.epoch, "1" if is_on else "0")
+        return bool(reply == b"ok")
 
     def bind(self, *, user: str, resource: str, sid: str, owner: str, jid_xml: str, user_xml: str) -> Bound | str:
         """Claim a full JID for a new session. Answers Bound, or 'no-account' or 'too-many'.
@@ -167,7 +189,7 @@ class Mailbox:
         at = keys.prefix(user)
         reply = self.journal.call(
             "FCALL", _FCALL["bind"], 1, at, user, resource, sid, self.node, owner, jid_xml, user_xml,
-            self._most_sessions, self._kept_old, *self._limits,
+            self._most_sessions, self._kept_old, *self.limits,
         )  # fmt: skip
         if reply[0] != b"ok":
             return str(reply[0].decode())
@@ -181,7 +203,7 @@ class Mailbox:
         """
         reply = self.journal.call(
             "FCALL", _FCALL["enable"], 1, grip.at, grip.sid, grip.epoch,
-            "1" if is_resumable else "0", max_ms, push_max_ms, base, *self._limits,
+            "1" if is_resumable else "0", max_ms, push_max_ms, base, *self.limits,
         )  # fmt: skip
         return int(reply[1]) if reply[0] == b"ok" else None
 
@@ -202,7 +224,7 @@ class Mailbox:
 
         self.journal.submit(
             answered, "FCALL", _FCALL["presence"], 1, grip.at, grip.sid, grip.epoch,
-            "" if priority is None else priority, *self._limits, stanza, next(self._serials),
+            "" if priority is None else priority, *self.limits, stanza, next(self._serials),
         )  # fmt: skip
 
     def hibernate(self, grip: Grip) -> str:
@@ -214,9 +236,7 @@ class Mailbox:
         """Take a session over, on whatever node it was; `h` as on the wire. Of two at once exactly one wins."""
         at = keys.prefix(user)
         epoch = self.journal.call("FCALL", _FCALL["peek"], 1, at, sid) or b"0"
-        reply = self.journal.call(
-            "FCALL", _FCALL["resume"], 1, at, user, sid, epoch, h, self.node, owner, *self._limits
-        )
+        reply = self.journal.call("FCALL", _FCALL["resume"], 1, at, user, sid, epoch, h, self.node, owner, *self.limits)
         if reply[0] == b"gone":
             return NotResumed(h=reply[1])
         if reply[0] == b"too-high":
@@ -232,7 +252,7 @@ class Mailbox:
     def close(self, grip: Grip) -> tuple[Placed, ...]:
         """The session ends now; its remainder gets its fate. Answers what other sessions got by it."""
         reply = self.journal.call(
-            "FCALL", _FCALL["close"], 1, grip.at, grip.sid, grip.epoch, self._resend, *self._limits, self._kept_old
+            "FCALL", _FCALL["close"], 1, grip.at, grip.sid, grip.epoch, self._resend, *self.limits, self._kept_old
         )
         return self.finish(grip.at, grip.sid, reply) if reply[0] != b"stale" else ()
 
@@ -245,7 +265,7 @@ class Mailbox:
         while reply is None or reply[0] == b"more":
             if reply is not None:
                 found += placed(reply[1:])
-            reply = self.journal.call("FCALL", _FCALL["finish"], 1, at, sid, self._resend, *self._limits)
+            reply = self.journal.call("FCALL", _FCALL["finish"], 1, at, sid, self._resend, *self.limits)
         return found + placed(reply[1:])
 
     def register(

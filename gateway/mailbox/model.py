@@ -17,6 +17,7 @@ class Status(StrEnum):
     BOUNCE = "bounce"
     FULL = "full"
     STALE = "stale"
+    BLOCKED_BY_YOU = "blocked-by-you"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,17 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The outcome of `deliver`. `is_kept`: the sender's session has its inbound count in the mailbox already."""
+    """The outcome of `deliver`. `is_kept`: the sender's session has its inbound count in the mailbox already.
+
+    `archive_id`: what the recipient's archive calls the stanza, which carries it as a stanza-id then (XEP-0359); "" if
+    it was not archived. `copies`: where carbon copies were appended, for the recipient's other devices or the sender's.
+    """
 
     status: Status
     placed: tuple[Placed, ...] = ()
     is_kept: bool = False
+    archive_id: str = ""
+    copies: tuple[Placed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +57,16 @@ class Grip:
 class Origin:
     """Where a stanza came from: the inbound `count` of session `sid`. A mailbox takes an origin once.
 
-    `keep_ms`: for how long the sender may resume and send it again. `grip`: the sender's session, if it counts stanzas
-    (XEP-0198): the delivery is then fenced by its epoch and moves its count in the same step.
+    `keep_ms`: for how long the sender may resume and send it again. `grip`: the sender's session, if it has a mailbox
+    here, which keeps its part of a message in the same step. `counts`: it counts stanzas by XEP-0198: the delivery is
+    then fenced by its epoch and moves its count in the same step.
     """
 
     sid: str
     count: int
     keep_ms: int
     grip: Grip | None = None
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateway.mailbox.entry import DELAYED, MESSAGE, Entry
+from gateway.mailbox.entry import COPY, DELAYED, MESSAGE, Entry
 from gateway.mailbox.errors import StoreError
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import Grip
 from gateway.session.rhythm import Rhythm
 from gateway.telemetry import get_logger
-from gateway.xmpp.delay import delay_child, has_delay_from
+from gateway.xmpp.delay import delay_child, delayed_copy, has_delay_from
 from gateway.xmpp.stanza import NotAnElement, add_child
 
 log = get_logger(__name__)
@@ -185,8 +185,10 @@ class Cursor:
     def _rendered(self, entry: Entry) -> bytes:
         """An entry that waited carries the time at which it came (XEP-0203; XEP-0198 section 6, XEP-0160)."""
         is_late = entry.stamp_ms < self._started_ms or DELAYED in entry.flags
-        if entry.kind != MESSAGE or not is_late:
+        if not is_late or entry.kind not in (MESSAGE, COPY):
             return entry.stanza
+        if entry.kind == COPY:
+            return delayed_copy(entry.stanza, delay_child(self._domain, entry.stamp_ms))
         try:
             if has_delay_from(entry.stanza, self._domain):
                 return entry.stanza

@@ -35,9 +35,7 @@ class Arrival:
     def origin(self) -> Origin:
         """See `router.Inbound`."""
         session = self.session
-        return Origin(
-            session.origin_id, self.count, session.origin_keep_ms, session.grip if session.cursor.counts else None
-        )
+        return Origin(session.origin_id, self.count, session.origin_keep_ms, session.grip, session.cursor.counts)
 
     def reply(self, kind: str, stanza: bytes) -> None:
         """See `router.Inbound`."""

@@ -10,6 +10,9 @@ from gateway.xmpp.escape import escape
 from gateway.xmpp.payload import several
 from gateway.xmpp.stanza import peek
 
+_FORWARDED: Final = f"<forwarded xmlns='{ns.FORWARD}'>".encode()
+"""as the mailbox writes it (lua/40_deliver.lua)"""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -22,6 +25,12 @@ def stamp(ms: int) -> str:
 def delay_child(domain: str, ms: int) -> bytes:
     """The `<delay/>` with which `domain` says that it has held the stanza since then."""
     return f"<delay xmlns='{ns.DELAY}' from='{escape(domain)}' stamp='{stamp(ms)}'/>".encode()
+
+
+def delayed_copy(stanza: bytes, delay: bytes) -> bytes:
+    """A carbon copy with its `<delay/>` where XEP-0297 §3 has it: in `<forwarded/>`, beside the stanza."""
+    head, mark, tail = stanza.partition(_FORWARDED)
+    return head + mark + delay + tail if mark else stanza
 
 
 def has_delay_from(stanza: bytes, domain: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.xmpp import ns
 from gateway.xmpp.element import STANZAS, Element
 from gateway.xmpp.errors import LocalProtocolError, StanzaError, StreamError
 from gateway.xmpp.escape import escape
@@ -14,12 +15,14 @@ __all__ = [
     "Element",
     "NotAnElement",
     "add_child",
+    "end_tag_at",
     "error_for",
     "error_reply",
     "escape",
     "iq_result",
     "is_answerable",
     "peek",
+    "with_stanza_id",
 ]
 
 
@@ -78,6 +81,18 @@ def add_child(stanza: bytes, child: bytes) -> bytes:
     if at < head:
         raise NotAnElement("no end tag")
     return stanza[:at] + child + stanza[at:]
+
+
+def end_tag_at(stanza: bytes) -> int:
+    """Bytes before the end tag, 0 if there is none: where a child may be put in behind the others."""
+    return max(0, stanza.rfind(b"</"))
+
+
+def with_stanza_id(stanza: bytes, split: int, by: str, id_: str) -> bytes:
+    """The stanza as the mailbox of `by`, a bare JID, keeps it: with its archive id (XEP-0359) before the end tag."""
+    return b"%b<stanza-id xmlns='%b' by='%b' id='%b'/>%b" % (
+        stanza[:split], ns.STANZA_ID.encode(), by.encode(), id_.encode(), stanza[split:],
+    )  # fmt: skip
 
 
 def peek(stanza: bytes) -> Element:

@@ -14,9 +14,9 @@ local function encode(kind, flags, stamp, fan, body)
   return kind .. flags .. '|' .. stamp .. '|' .. fan .. '|' .. body
 end
 
--- kind, flags, stamp, fan-out id, index of the stanza's first byte
+-- kind, flags, stamp (ms; of what is archived its archive id, 'ms-seq'), fan-out id, index of the stanza's first byte
 local function decode(entry)
-  return string.match(entry, '^(%l)(%l*)|(%d+)|(%w*)|()')
+  return string.match(entry, '^(%l)(%l*)|([%d%-]+)|(%w*)|()')
 end
 
 local function fate(p, name, n) if n > 0 then redis.call('HINCRBY', K.fates(p), name, n) end end
@@ -31,6 +31,9 @@ local function fate(p, name, n) if n > 0 then redis.call('HINCRBY', K.fates(p), 
 --   covered; urgent: the count at the latest call   overdue ('1': <r/> unanswered) reg ('1': a registration is linked)
 --   pending (0, 1 message, 2 call: event not yet claimed) gen (raised by resume and ack) pushed_at last_event
 --   serial: the owner's last operation that must not run twice
+--   carbons ('1': XEP-0280 is on) inactive ('1': XEP-0352) flush: as far as an inactive session's cursor may write
+--   interested ('1': asked for the roster) blocklist ('1': asked for the block list) notify: PEP nodes it wants, each
+--   between line feeds   seen: archive id up to which its client has caught up     (all of these may be absent)
 --   replaced, replaced_node, former_node: answers to repeat
 --   how, unnotified: of a session that is ending
 --
@@ -48,12 +51,13 @@ local LAZY = { __index = read_rest }
 
 local function load(p, sid)
   local v = redis.call('HMGET', K.session(p, sid), 'state', 'node', 'tail', 'acked', 'back', 'overdue', 'priority',
-    'important', 'pending', 'epoch', 'aside')
+    'important', 'pending', 'epoch', 'aside', 'carbons', 'inactive', 'flush')
   if not v[1] then return nil end
   return setmetatable({
     prefix = p, sid = sid, state = v[1], node = v[2], tail = tonumber(v[3]), acked = tonumber(v[4]),
     back = tonumber(v[5]), overdue = v[6] == '1', priority = v[7], important = tonumber(v[8]),
     pending = tonumber(v[9]), epoch = v[10], aside = v[11] == '1',
+    carbons = v[12] == '1', inactive = v[13] == '1', flush = tonumber(v[14] or 0),
   }, LAZY)
 end
 
@@ -62,6 +66,19 @@ local function own(p, sid, epoch)
   local s = load(p, sid)
   if not s or s.epoch ~= epoch or s.state == ENDING then return nil end
   return s
+end
+
+-- The tail, as far as the session's cursor may see it: an inactive client is written to when something urgent comes.
+local function visible(s) return s.inactive and s.flush or s.tail end
+
+-- All sessions of an account that have not ended.
+local function sessions_of(p, user)
+  local found = {}
+  for _, sid in ipairs(redis.call('HVALS', K.resources(p, user))) do
+    local s = load(p, sid)
+    if s and s.state ~= ENDING then found[#found + 1] = s end
+  end
+  return found
 end
 
 local function is_available(s) return s.priority ~= '' and tonumber(s.priority) >= 0 end

@@ -3,13 +3,20 @@
 
 local ASIDE = 1000   -- JIDs whose newest presence is kept for a session that does not consume
 
--- Append one entry. Answers its position (0: it waits in the backlog), or nil and why not: 'full' or 'dropped'.
+-- What an inactive client (XEP-0352) need not be disturbed for.
+local function may_wait(kind, flags) return kind == 'p' or kind == 'e' or has(flags, 'h') end
+
+-- Append one entry. Answers its position (0: nobody need be told, since it waits in the backlog or for an inactive
+-- client), or nil and why not: 'full' or 'dropped'.
 -- Positions are given once and never change. Messages queue up behind a backlog; an IQ waits only for room, since the
 -- backlog may itself wait for the client's presence, which clients send after their first IQs were answered. So does,
 -- with `ahead`, the server's own answer to a message.
 local function put(p, s, kind, flags, stamp, fan, body, limits, ahead)
   local position, mark, list = 0, 'back', nil
-  if (kind == 'm' and s.back > 0 and not ahead) or s.tail - s.acked >= limits.queue then
+  local is_message = kind == 'm' or kind == 'c'
+  local held = s.inactive and may_wait(kind, flags)
+  if held then flags = flags .. 'd' end
+  if (is_message and s.back > 0 and not ahead) or s.tail - s.acked >= limits.queue then
     if kind == 'q' then return nil, 'full' end
     if kind == 'm' and not has(flags, 's') then return nil, 'dropped' end
     if s.back + redis.call('LLEN', K.offline(p, s.user)) >= limits.quota then return nil, 'full' end
@@ -20,6 +27,13 @@ local function put(p, s, kind, flags, stamp, fan, body, limits, ahead)
   end
   redis.call('RPUSH', list, encode(kind, flags, stamp, fan, body))
   local key = K.session(p, s.sid)
+  if s.inactive and position > 0 then
+    if held then position = 0
+    else
+      s.flush = s.tail
+      redis.call('HSET', key, 'flush', s.flush)
+    end
+  end
   if has(flags, 'w') then
     s.important = s.important + 1
     redis.call('HSET', key, mark, s[mark], 'important', s.important)
@@ -34,14 +48,15 @@ local function put(p, s, kind, flags, stamp, fan, body, limits, ahead)
   return position
 end
 
--- Presence for a session that does not consume waits beside its queue, the newest per full JID.
-local function put_presence(p, s, stamp, from, body, limits)
-  if is_consuming(s) and s.back == 0 and not s.aside and s.tail - s.acked < limits.queue then
-    return put(p, s, 'p', '', stamp, '', body, limits)
+-- Presence and events for a session that does not consume, or is inactive, wait beside its queue: the newest of each
+-- `name` (presence: a full JID; events: node and item as well).
+local function put_aside(p, s, kind, stamp, name, body, limits)
+  if is_consuming(s) and not s.inactive and s.back == 0 and not s.aside and s.tail - s.acked < limits.queue then
+    return put(p, s, kind, '', stamp, '', body, limits)
   end
   local key = K.presence(p, s.sid)
-  if redis.call('HLEN', key) < ASIDE or redis.call('HEXISTS', key, from) == 1 then
-    redis.call('HSET', key, from, body)
+  if redis.call('HLEN', key) < ASIDE or redis.call('HEXISTS', key, name) == 1 then
+    redis.call('HSET', key, name, kind .. body)
     if not s.aside then
       s.aside = true
       redis.call('HSET', K.session(p, s.sid), 'aside', '1')
@@ -49,6 +64,8 @@ local function put_presence(p, s, stamp, from, body, limits)
   end
   return 0
 end
+
+local function put_presence(p, s, stamp, from, body, limits) return put_aside(p, s, 'p', stamp, from, body, limits) end
 
 local function acknowledge(p, s, upto)
   local messages, woken, left = 0, 0, upto - s.acked
@@ -85,8 +102,9 @@ local function fill(p, s, limits)
     local entry = redis.call('LPOP', K.backlog(p, s.sid))
     if not entry then s.back, s.inherited = 0, 0 break end
     local kind, flags, _, _, at = decode(entry)
-    if kind == 'm' or s.inherited == 0 then
-      if kind == 'm' and not has(flags, 'd') then entry = kind .. 'd' .. string.sub(entry, 2) end
+    local is_message = kind == 'm' or kind == 'c' and s.carbons
+    if is_message or s.inherited == 0 then
+      if is_message and not has(flags, 'd') then entry = kind .. 'd' .. string.sub(entry, 2) end
       redis.call('RPUSH', K.queue(p, s.sid), entry)
       s.tail = s.tail + 1
     else   -- asked of, or answered to, a session of this resource that is no more
@@ -95,21 +113,22 @@ local function fill(p, s, limits)
     end
     s.back, s.inherited, moved, bytes = s.back - 1, math.max(0, s.inherited - 1), moved + 1, bytes + #entry
   end
+  s.flush = s.tail
   redis.call('HSET', K.session(p, s.sid), 'tail', s.tail, 'back', s.back, 'inherited', s.inherited,
-    'important_acked', s.important_acked)
+    'important_acked', s.important_acked, 'flush', s.flush)
 end
 
 -- The cursor moves again: what waits moves up, presence last.
 local function catch_up(p, s, limits)
   fill(p, s, limits)
-  if not s.aside or not is_consuming(s) or s.back > 0 then return end
+  if not s.aside or not is_consuming(s) or s.inactive or s.back > 0 then return end
   local key, bytes, stamp = K.presence(p, s.sid), 0, now()
-  for _, from in ipairs(redis.call('HKEYS', key)) do
+  for _, name in ipairs(redis.call('HKEYS', key)) do
     if s.tail - s.acked >= limits.queue or bytes >= PIECE_BYTES then return end
-    local body = redis.call('HGET', key, from)
-    bytes = bytes + #body
-    put(p, s, 'p', '', stamp, '', body, limits)
-    redis.call('HDEL', key, from)
+    local kept = redis.call('HGET', key, name)
+    bytes = bytes + #kept
+    put(p, s, string.sub(kept, 1, 1), '', stamp, '', string.sub(kept, 2), limits)
+    redis.call('HDEL', key, name)
   end
   s.aside = false
   redis.call('HSET', K.session(p, s.sid), 'aside', '0')
@@ -127,14 +146,14 @@ register('append', function(keys, args)
   if not s then return { 'stale' } end
   local key = K.session(p, s.sid)
   local v = redis.call('HMGET', key, 'serial', 'h')
-  if tonumber(args[9]) <= tonumber(v[1]) then return { 'duplicate', 0, s.tail } end
-  if args[5] ~= '' and tonumber(args[5]) <= tonumber(v[2]) then return { 'duplicate', 0, s.tail } end
+  if tonumber(args[9]) <= tonumber(v[1]) then return { 'duplicate', 0, visible(s) } end
+  if args[5] ~= '' and tonumber(args[5]) <= tonumber(v[2]) then return { 'duplicate', 0, visible(s) } end
   local position, why = put(p, s, kind, args[4], now(), '', args[8], limits_of(args, 6), true)
   if position then
     redis.call('HSET', key, 'serial', args[9], 'h', args[5] ~= '' and args[5] or v[2])
     if kind == 'm' then fate(p, 'accepted', 1) end
   end
-  return position and { 'ok', position, s.tail } or { why }
+  return position and { 'ok', position, visible(s) } or { why }
 end)
 
 -- read: entries from a position on, at most n entries and about so many bytes
@@ -144,7 +163,7 @@ register('read', function(keys, args)
   local s = own(p, args[1], args[2])
   if not s then return { 'stale' } end
   local first, n, bytes = tonumber(args[3]) - s.acked - 1, tonumber(args[4]), tonumber(args[5])
-  local answer = { 'ok', s.tail }
+  local answer = { 'ok', visible(s) }
   if first < 0 then return answer end
   while n > 0 and bytes > 0 do
     local entries = redis.call('LRANGE', K.queue(p, s.sid), first, first + math.min(n, 50) - 1)
@@ -182,7 +201,7 @@ register('ack', function(keys, args)
     catch_up(p, s, limits_of(args, 4))
     wake(p, s, 'queued')   -- an ack that came late, for a part of what a session asleep holds
   end
-  return { 'ok', s.tail }
+  return { 'ok', visible(s) }
 end)
 
 -- overdue: the client does not answer <r/> ('1'), or does again ('0')
@@ -200,5 +219,27 @@ register('overdue', function(keys, args)
     catch_up(p, s, limits_of(args, 4))
     wake(p, s, 'queued')
   end
-  return { 'ok', s.tail }
+  return { 'ok', visible(s) }
+end)
+
+-- rest: the client's state (XEP-0352); active again it sees what waited
+-- KEYS[1] prefix   ARGV sid, epoch, '1' (inactive) or '0', queue limit, quota   answers {'ok', tail} | {'stale'}
+register('rest', function(keys, args)
+  local p = keys[1]
+  local s = own(p, args[1], args[2])
+  if not s then return { 'stale' } end
+  if s.inactive ~= (args[3] == '1') then
+    s.inactive, s.flush = args[3] == '1', s.tail
+    redis.call('HSET', K.session(p, s.sid), 'inactive', args[3], 'flush', s.flush)
+    catch_up(p, s, limits_of(args, 4))
+  end
+  return { 'ok', visible(s) }
+end)
+
+-- carbons: copies for this session (XEP-0280), '1' or '0'   KEYS[1] prefix   ARGV sid, epoch, '1' or '0'
+-- answers 'ok' | 'stale'
+register('carbons', function(keys, args)
+  if not own(keys[1], args[1], args[2]) then return 'stale' end
+  redis.call('HSET', K.session(keys[1], args[1]), 'carbons', args[3])
+  return 'ok'
 end)

@@ -1,6 +1,7 @@
--- deliver: one stanza into one mailbox, by the rules of RFC 6121 section 8, whatever state its sessions are in
--- Keys: acct:{user}, res:{user}, s:{sid}, q:{sid}, back:{sid}, pres:{sid}, off:{user}, fan:{user}, fan,
---       o:{origin}:{user} or j:{process}, ev, fates
+-- deliver: one stanza into one mailbox, by the rules of RFC 6121 section 8, whatever state its sessions are in; and what
+-- the sender's mailbox keeps of it, in the same step
+-- Keys: acct:{user}, res:{user}, s:{sid}, q:{sid}, back:{sid}, pres:{sid}, off:{user}, fan:{user}, fan, block:{user},
+--       arch:{user}, o:{origin}:{user} or j:{process}, ev, fates
 
 -- Store offline (XEP-0160), within the quota. Answers 'offline' | 'full' | 'dropped'.
 local function store(p, user, flags, stamp, body, limits)
@@ -41,7 +42,7 @@ local function put_each(p, targets, kind, flags, stamp, from, body, limits, answ
     if kind == 'p' then position = put_presence(p, s, stamp, from, body, limits)
     else position, refusal = put(p, s, kind, flags, stamp, fan, body, limits) end
     if position then
-      answer[3 * taken + 3], answer[3 * taken + 4], answer[3 * taken + 5] = s.sid, s.node, position
+      answer[3 * taken + 5], answer[3 * taken + 6], answer[3 * taken + 7] = s.sid, s.node, position
       taken = taken + 1
     else
       why = refusal
@@ -64,50 +65,126 @@ local function keep_inbound(sender, h, count)
   return h >= count - 1 and 1 or 0
 end
 
+-- The stanza with its archive id (XEP-0359) behind its last child. `split`: bytes before its end tag. A bare JID holds
+-- nothing that would have to be escaped (RFC 7622 section 3.3.1).
+local STANZA_ID = "<stanza-id xmlns='urn:xmpp:sid:0' by='%s' id='%s'/>"
+
+local function with_id(body, split, user, id)
+  return string.sub(body, 1, split) .. string.format(STANZA_ID, user, id) .. string.sub(body, split + 1)
+end
+
+-- XEP-0280 section 6 and XEP-0297: a copy is no message of its own; it is never stored offline, bounced or copied.
+local COPY = "<message from='%s' to='%s' type='%s'><%s xmlns='urn:xmpp:carbons:2'>"
+  .. "<forwarded xmlns='urn:xmpp:forward:0'>%s</forwarded></%s></message>"
+
+-- A stanza inside another element has to name its namespace, which in a stream is the default.
+local function nested(body) return (string.gsub(body, '^<([^%s/>]+)', "<%1 xmlns='jabber:client'", 1)) end
+
+-- Copies for the account's other devices that asked for them, told behind what `answer` holds.
+local function copy(p, user, way, type, flags, stamp, body, limits, except, answer)
+  local inner
+  for _, s in ipairs(sessions_of(p, user)) do
+    if s.carbons and not except[s.sid] then
+      inner = inner or nested(body)
+      local jid = redis.call('HGET', K.session(p, s.sid), 'jid')
+      local position = put(p, s, 'c', flags, stamp, '', string.format(COPY, user, jid, type, way, inner, way), limits)
+      if position then
+        local n = #answer
+        answer[n + 1], answer[n + 2], answer[n + 3] = s.sid, s.node, position
+      end
+    end
+  end
+end
+
+-- What the sender's own mailbox keeps of a message that was taken: the archive's copy, and carbons for other devices.
+local function keep_sent(p, user, sid, to, type, flags, split, body, limits, answer)
+  local stamp = tostring(now())
+  if has(flags, 'a') then
+    local id = Archive.put(p, user, bare_of(to), body)
+    if id then body, stamp = with_id(body, split, user, id), id end
+  end
+  if has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then
+    copy(p, user, 'sent', type, '', stamp, body, limits, { [sid] = true }, answer)
+  end
+end
+
+local TAKEN = { ok = true, offline = true, dropped = true, duplicate = true }
+
 local deliver
 
--- KEYS[1] prefix   KEYS[2] prefix of the sender's mailbox, if the sender's session counts its stanzas (XEP-0198)
+-- KEYS[1] prefix   KEYS[2] prefix of the sender's mailbox, if the sender has one here
 -- ARGV user, resource, sender's full JID, origin session ('@…': the process, for what has no origin), its inbound
 --      count, ms to remember it, kind, type, flags, queue limit, quota, stanza, and with KEYS[2] the session's epoch
--- answers {status, h is kept (1 or 0), sid, node, position, …}: 'ok' 'offline' 'dropped' 'duplicate' 'no-account'
---         'bounce' 'full', and 'stale' when another connection has the sender's session: it will send this again
+--      ('' if it does not count its stanzas by XEP-0198), its id, its bare JID; then bytes before the stanza's end tag
+-- answers {status, h is kept (1 or 0), archive id or '', n, sid, node, position, …}: the first n are those of the
+--         stanza, the rest of copies; status 'ok' 'offline' 'dropped' 'duplicate' 'no-account' 'bounce' 'full'
+--         'blocked-by-you', and 'stale' when another connection has the sender's session: it will send this again
 register('deliver', function(keys, args)
-  if not keys[2] then return deliver(keys, args) end
-  local sender = K.session(keys[2], args[4])
-  local v = redis.call('HMGET', sender, 'epoch', 'state', 'h')
-  if v[1] ~= args[13] or v[2] == ENDING then return { 'stale', 0 } end
-  local answer = deliver(keys, args)
-  local status = answer[1]
-  if status == 'ok' or status == 'offline' or status == 'dropped' or status == 'duplicate' then
-    answer[2] = keep_inbound(sender, tonumber(v[3]), tonumber(args[5]))
+  local p = keys[2]
+  if not p then return deliver(keys, args, {}) end
+  local counts, user, to = args[13] ~= '', args[15], args[2] == '' and args[1] or args[1] .. '/' .. args[2]
+  local sender, v = K.session(p, args[14]), nil
+  if counts then
+    v = redis.call('HMGET', sender, 'epoch', 'state', 'h')
+    if v[1] ~= args[13] or v[2] == ENDING then return { 'stale', 0, '', 0 } end
   end
+  if user ~= args[1] and Blocking.blocks(p, user, to) then return { 'blocked-by-you', 0, '', 0 } end
+  local answer = deliver(keys, args, { [args[14]] = true })
+  local status = answer[1]
+  if not TAKEN[status] then return answer end
+  if args[7] == 'm' and user ~= args[1] and status ~= 'duplicate' then
+    keep_sent(p, user, args[14], to, args[8], args[9], tonumber(args[16]), args[12], limits_of(args, 10), answer)
+  end
+  if counts then answer[2] = keep_inbound(sender, tonumber(v[3]), tonumber(args[5])) end
   return answer
 end)
 
-deliver = function(keys, args)
+-- `own`: the sender's session, which gets no copy of what it sent to its own account.
+deliver = function(keys, args, own_sid)
   local p, user, kind, flags, body, limits = keys[1], args[1], args[7], args[9], args[12], limits_of(args, 10)
   local targets, status = targets_of(p, user, args[2], kind, args[8])
-  if #targets == 0 and redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account', 0 } end
+  if #targets == 0 and redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account', 0, '', 0 } end
 
   local origin = string.sub(args[4], 1, 1) == '@' and K.taken(p, args[4]) or K.origin(p, args[4], user)
   local before = redis.call('SET', origin, args[5], 'PX', args[6], 'GET')
   if before and tonumber(before) >= tonumber(args[5]) then
     set_origin(origin, before, args[6])
-    return { 'duplicate', 0 }
+    return { 'duplicate', 0, '', 0 }
+  end
+  if Blocking.blocks(p, user, args[3]) then
+    if kind == 'm' or kind == 'q' then
+      set_origin(origin, before, args[6])
+      return { 'bounce', 0, '', 0 }
+    end
+    return { 'dropped', 0, '', 0 }
   end
 
-  local answer, stamp = { 'ok', 0 }, now()
+  local answer, stamp, id = { 'ok', 0, '', 0 }, tostring(now()), nil
+  if has(flags, 'a') then
+    id = Archive.put(p, user, bare_of(args[3]), body)
+    if id then
+      answer[3], stamp, body = id, id, with_id(body, tonumber(args[16]), user, id)
+    else
+      flags = string.gsub(flags, 'a', '')
+    end
+  end
   if #targets > 0 then
     status = put_each(p, targets, kind, flags, stamp, args[3], body, limits, answer)
   elseif status == 'store' then
     status = store(p, user, flags, stamp, body, limits)
   end
-  answer[1] = status
+  answer[1], answer[4] = status, math.floor((#answer - 4) / 3)
   if status == 'full' or status == 'bounce' then
     set_origin(origin, before, args[6])   -- refused, not taken: sent again it is judged anew
+    if id then redis.call('XDEL', K.archive(p, user), id) end
   elseif kind == 'm' then
     fate(p, 'accepted', 1)
-    if status == 'dropped' then fate(p, 'dropped', 1) end
+    if status == 'dropped' then fate(p, id and 'archived' or 'dropped', 1) end
+    if status == 'ok' and has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then
+      for _, s in ipairs(targets) do own_sid[s.sid] = true end
+      local marks = string.gsub(flags, '[^wuh]', '')
+      copy(p, user, 'received', args[8], marks, stamp, body, limits, own_sid, answer)
+    end
   end
   return answer
 end

@@ -132,9 +132,9 @@ local function put_to_sleep(p, s, lead)
   local key, at = K.session(p, s.sid), now()
   local max = tonumber(redis.call('HGET', key, 'max'))
   redis.call('SREM', K.owned(p, s.node), s.sid)
-  redis.call('HSET', key, 'state', ASLEEP, 'node', '', 'owner', '', 'deadline', at + max)
+  redis.call('HSET', key, 'state', ASLEEP, 'node', '', 'owner', '', 'deadline', at + max, 'inactive', '0')
   redis.call('ZADD', K.due(p), at + max, s.sid)
-  s.state, s.node = ASLEEP, ''
+  s.state, s.node, s.inactive = ASLEEP, '', false
   if s.reg then redis.call('ZADD', K.lastcalls(p), at + max - math.min(lead, max / 2), s.sid) end
   wake(p, s, 'hibernation')
   return at + max
@@ -191,9 +191,10 @@ register('resume', function(keys, args)
   redis.call('ZREM', K.due(p), sid)
   redis.call('ZREM', K.lastcalls(p), sid)
   s.epoch, s.state, s.node = tostring(tonumber(s.epoch) + 1), LIVE, args[5]
+  s.inactive = false   -- XEP-0352 section 5: every stream begins active
   v[5] = now()
   redis.call('HSET', key, 'epoch', s.epoch, 'state', LIVE, 'node', s.node, 'owner', args[6], 'deadline', 0,
-    'bound_at', v[5], 'serial', 0, 'former_node', former)
+    'bound_at', v[5], 'serial', 0, 'former_node', former, 'inactive', '0')
   if h > s.acked then acknowledge(p, s, h) end
   -- what was pushed for but not acknowledged counts as new again: should the link break once more, the phone is woken
   -- again

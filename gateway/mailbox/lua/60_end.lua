@@ -28,6 +28,11 @@ local function put_back(p, user, flags, stamp, body, push)
   if has(flags, 'w') then redis.call('HINCRBY', K.account(p, user), 'offline_important', 1) end
 end
 
+-- Is a message sure to be in the archive? Then its end without an acknowledgement loses nothing.
+local function is_archived(p, user, flags, stamp)
+  return has(flags, 'a') and Archive.holds(p, user, stamp)
+end
+
 local function settle(p, s, entry, how, others, limits, placed)
   local kind, flags, stamp, fan, at = decode(entry)
   local body = string.sub(entry, at)
@@ -36,6 +41,8 @@ local function settle(p, s, entry, how, others, limits, placed)
   local stored = has(flags, 's')
   if how == 'store' and stored then
     put_back(p, s.user, flags, stamp, body, 'LPUSH')
+  elseif how ~= 'drop' and is_archived(p, s.user, flags, stamp) then
+    fate(p, 'archived', 1)
   elseif how == 'deliver' and hand_over(p, s, others, flags, stamp, body, limits, placed) then
     return
   elseif how == 'deliver' and stored and #others == 0 and limits.quota > 0 then   -- they are gone meanwhile

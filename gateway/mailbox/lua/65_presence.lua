@@ -9,22 +9,6 @@ local function introduce(p, s, stamp, limits)
   end
 end
 
--- Offline messages follow what a former session left; they go through the queue, so that only an ack removes them.
-local function drain(p, s, limits)
-  settle_endings(p, s.user, limits)
-  local waiting = redis.call('LLEN', K.offline(p, s.user))
-  if waiting > 0 then
-    local account = K.account(p, s.user)
-    s.important = s.important + tonumber(redis.call('HGET', account, 'offline_important') or 0)
-    s.back = join(K.backlog(p, s.sid), K.offline(p, s.user), K.backlog(p, s.sid))
-    redis.call('HSET', K.session(p, s.sid), 'back', s.back, 'important', s.important)
-    redis.call('HSET', account, 'offline_important', 0, 'offline_covered', 0, 'offline_pending', 0)
-    redis.call('HINCRBY', account, 'offline_gen', 1)
-  end
-  catch_up(p, s, limits)
-  wake(p, s, 'queued')
-end
-
 -- presence: kept, told to the account's other resources; the first non-negative one lets the offline store flow in
 -- KEYS[1] prefix   ARGV sid, epoch, priority ('' = unavailable), queue limit, quota, stanza, serial
 -- answers {'ok', former priority, tail, sid, node, position, …} | {'stale'}

@@ -7,8 +7,8 @@
 register('tails', function(keys, args)
   local p, answer = keys[1], {}
   for _, sid in ipairs(redis.call('SMEMBERS', K.owned(p, args[1]))) do
-    local tail = redis.call('HGET', K.session(p, sid), 'tail')
-    if tail then answer[#answer + 1], answer[#answer + 2] = sid, tonumber(tail) end
+    local v = redis.call('HMGET', K.session(p, sid), 'tail', 'inactive', 'flush')
+    if v[1] then answer[#answer + 1], answer[#answer + 2] = sid, tonumber(v[2] == '1' and v[3] or v[1]) end
   end
   return answer
 end)

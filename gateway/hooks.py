@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Protocol, TypeVar
 
+from gateway.adhoc import Command
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import Grip, Placed
 from gateway.settings import Settings
@@ -215,6 +216,17 @@ class DiscoItems:
     items: list[tuple[str, str, str]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class StreamFeatures:
+    """The process is about to serve. Collect hook, fired once: add to `offered` what `Feature.stream_features` cannot
+    say because it depends on the other features or on the configuration.
+    """
+
+    services: Services
+    offered: list[str] = field(default_factory=list)
+    """elements of <stream:features/> after authentication"""
+
+
 @dataclass(frozen=True, slots=True)
 class On:
     """A handler of a hook. `hook` is the dataclass it wants."""
@@ -233,7 +245,7 @@ class Feature:
     requests to other accounts, and check access themselves: what is refused looks like an account that does not exist.
     `replies`: prefix of an iq's id (up to a colon) -> who gets the answers to what the server asked of a client.
     `nonzas`: other first-level elements of a bound stream. `stream_features`: what is offered after authentication.
-    `hosts`: subdomains whose JIDs belong to this feature.
+    `commands`: ad-hoc commands (XEP-0050). `hosts`: subdomains whose JIDs belong to this feature.
     """
 
     name: str
@@ -246,6 +258,7 @@ class Feature:
     replies: Mapping[str, Callable[[Reply], None]] = field(default_factory=dict)
     nonzas: Mapping[tuple[str, str], Callable[[SessionView, Element], None]] = field(default_factory=dict)
     stream_features: str = ""
+    commands: tuple[Command, ...] = ()
     hooks: tuple[On, ...] = ()
     hosts: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
@@ -285,6 +298,10 @@ class Features:
             hook: [on.handler for on in sorted(ons, key=lambda on: on.phase)] for hook, ons in handlers.items()
         }
         self.stream_features = "".join(feature.stream_features for feature in features)
+
+    def begin(self, services: Services) -> None:
+        """Fire StreamFeatures: before the first client comes."""
+        self.stream_features += "".join(self.fire(StreamFeatures(services)).offered)
 
     def wants(self, hook: type) -> bool:
         """Whether anybody listens to this hook: spares making an event that nobody gets."""

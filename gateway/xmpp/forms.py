@@ -1,4 +1,7 @@
-"""XEP-0004: Data Forms 2.13, as far as a server fills them in or reads them."""
+"""XEP-0004: Data Forms 2.13, as far as a server fills them in or reads them.
+
+A `Form` is what programs exchange, values by the fields' names; a `Layout` is what people are shown.
+"""
 
 from __future__ import annotations
 
@@ -76,3 +79,60 @@ def _write_field(var: str, values: list[str], form_type: str) -> str:
     hidden = " type='hidden'" if var == FORM_TYPE and form_type in ("form", "result") else ""
     inner = "".join([f"<value>{escape(value)}</value>" for value in values])
     return f"<field var='{escape(var)}'{hidden}>{inner}</field>"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a `Layout` (XEP-0004 section 3.2)."""
+
+    var: str
+    label: str = ""
+    type: str = ""
+    """of section 3.3, such as text-single; "" says nothing, which means the same"""
+    values: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    """(label, value) to choose from"""
+    is_required: bool = False
+
+    def to_text(self) -> str:
+        """The element."""
+        attrs = f" var='{escape(self.var)}'" if self.var else ""
+        attrs += f" type='{escape(self.type)}'" if self.type else ""
+        attrs += f" label='{escape(self.label)}'" if self.label else ""
+        inner = "<required/>" if self.is_required else ""
+        inner += "".join([f"<value>{escape(value)}</value>" for value in self.values])
+        for label, value in self.options:
+            inner += f"<option label='{escape(label)}'><value>{escape(value)}</value></option>"
+        return f"<field{attrs}>{inner}</field>" if inner else f"<field{attrs}/>"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A form to be filled in by somebody, or results to be read: one set of values, or with `reported` a table."""
+
+    type: str
+    """form or result"""
+    form_type: str = ""
+    title: str = ""
+    instructions: str = ""
+    fields: tuple[Field, ...] = ()
+    reported: tuple[Field, ...] = ()
+    """XEP-0004 section 3.4: the columns"""
+    items: tuple[tuple[str, ...], ...] = ()
+    """the rows, one value for each column"""
+
+    def to_bytes(self) -> bytes:
+        """The element."""
+        parts = [f"<title>{escape(self.title)}</title>"] if self.title else []
+        parts += [f"<instructions>{escape(self.instructions)}</instructions>"] if self.instructions else []
+        if self.form_type:
+            parts.append(Field(FORM_TYPE, type="hidden", values=(self.form_type,)).to_text())
+        parts += [field.to_text() for field in self.fields]
+        if self.reported:
+            parts.append(f"<reported>{''.join([column.to_text() for column in self.reported])}</reported>")
+            parts += [f"<item>{self._row(row)}</item>" for row in self.items]
+        return f"<x xmlns='{ns.DATA_FORMS}' type='{escape(self.type)}'>{''.join(parts)}</x>".encode()
+
+    def _row(self, row: tuple[str, ...]) -> str:
+        cells = zip(self.reported, row, strict=True)
+        return "".join([Field(column.var, values=(value,)).to_text() for column, value in cells])

@@ -41,6 +41,7 @@ register('remove', function(keys, args)
   fate(p, 'dropped', redis.call('LLEN', K.offline(p, user)))
   redis.call('UNLINK', K.account(p, user), K.resources(p, user), K.offline(p, user), K.registrations(p, user),
     K.old(p, user), K.oldest(p, user), K.commands(p, user))
+  redis.call('UNLINK', K.blocked(p, user))
   redis.call('SREM', K.accounts(p), user)
   return answer
 end)

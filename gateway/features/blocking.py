@@ -1,0 +1,139 @@
+"""XEP-0191: Blocking Command, version 1.3. List, block, unblock, and pushes to the devices that asked for the list. The
+mailbox itself asks the list wherever it takes a stanza. Reports inside of it (XEP-0377) go to the log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.hooks import Feature, Query, Xep
+from gateway.mailbox.blocklists import Blocklists
+from gateway.mailbox.model import Placed
+from gateway.settings import setting
+from gateway.telemetry import get_logger
+from gateway.xmpp import ns
+from gateway.xmpp.errors import ErrorType, StanzaCondition, StanzaError
+from gateway.xmpp.escape import escape
+from gateway.xmpp.jid import JID, JIDError
+from gateway.xmpp.payload import several
+
+log = get_logger(__name__)
+
+LONGEST_PUSH = 131072
+"""bytes of the addresses that one request may change: every device gets a copy of them"""
+
+REASONS = frozenset({f"{ns.REPORTING_REASONS}:spam", f"{ns.REPORTING_REASONS}:abuse"})
+"""XEP-0377 section 4"""
+
+
+@dataclass(frozen=True)
+class BlockingSettings:
+    """[blocking] XEP-0191."""
+
+    max_blocked_jids: int = setting(
+        1000, unit="addresses", least=1, most=1000, help="Entries of one account's block list."
+    )
+
+
+def _content(query: Query, name: str) -> Any:
+    """The payload as a dictionary. Only one's own list can be asked for, and no server's."""
+    if not query.is_own:
+        raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
+    return next(iter(query.iq.payload().values()))[f"{ns.BLOCKING}|{name}"]
+
+
+def _items(content: Any) -> list[tuple[JID, Any]]:
+    """The addresses of a request with what stands inside their items, in order and once each."""
+    found: dict[JID, Any] = {}
+    for item in several(content, f"{ns.BLOCKING}|item"):
+        text = item.get("@jid") if isinstance(item, dict) else None
+        if not text:
+            raise StanzaError(StanzaCondition.BAD_REQUEST, "every item has the attribute jid")
+        try:
+            found.setdefault(JID.parse(text), item)
+        except JIDError as error:
+            raise StanzaError(StanzaCondition.JID_MALFORMED, str(error)) from error
+    return list(found.items())
+
+
+def _payload(name: str, jids: list[JID]) -> bytes:
+    items = "".join(f"<item jid='{escape(str(jid))}'/>" for jid in jids)
+    payload = f"<{name} xmlns='{ns.BLOCKING}'>{items}</{name}>".encode()
+    if len(payload) > LONGEST_PUSH:
+        raise StanzaError(
+            StanzaCondition.POLICY_VIOLATION, "too many addresses at once; send several requests", type=ErrorType.MODIFY
+        )
+    return payload
+
+
+def _settle(query: Query, answer: tuple[Placed, ...] | str) -> None:
+    if answer == "full":
+        raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "the block list is full")
+    if not isinstance(answer, str):
+        query.services.announce(answer)
+    query.reply(b"")  # of a session that is another connection's by now, the mailbox takes no answer
+
+
+def fetch(query: Query) -> None:
+    """XEP-0191 section 3.2."""
+    _content(query, "blocklist")
+    session = query.session
+    listed = Blocklists(query.services.mailbox).fetch(session.grip, str(session.jid.bare))
+    query.reply(_listing(listed if isinstance(listed, list) else []))
+
+
+def _listing(jids: list[str]) -> bytes:
+    items = "".join(f"<item jid='{escape(jid)}'/>" for jid in jids)
+    return f"<blocklist xmlns='{ns.BLOCKING}'>{items}</blocklist>".encode()
+
+
+def block(query: Query) -> None:
+    """XEP-0191 section 3.3: all of the items or, with an error, none."""
+    items = _items(_content(query, "block"))
+    if not items:
+        raise StanzaError(StanzaCondition.BAD_REQUEST, "at least one item says whom to block")
+    session, jids = query.session, [jid for jid, _ in items]
+    user = session.jid.bare
+    if any(jid.bare == user for jid in jids):
+        raise StanzaError(StanzaCondition.NOT_ALLOWED, "an account cannot block itself")
+    push = _payload("block", jids)
+    answer = Blocklists(query.services.mailbox).block(
+        session.grip, str(user), map(str, jids), push=push,
+        most=query.services.settings.of(BlockingSettings).max_blocked_jids,
+    )  # fmt: skip
+    if not isinstance(answer, str):
+        for jid, item in items:
+            _note_reports(user, jid, item)
+    _settle(query, answer)
+
+
+def unblock(query: Query) -> None:
+    """XEP-0191 sections 3.4 and 3.5: without items, everybody."""
+    jids = [jid for jid, _ in _items(_content(query, "unblock"))]
+    session = query.session
+    answer = Blocklists(query.services.mailbox).unblock(
+        session.grip, str(session.jid.bare), map(str, jids), push=_payload("unblock", jids)
+    )
+    _settle(query, answer)
+
+
+def _note_reports(reporter: JID, reported: JID, item: Any) -> None:
+    """XEP-0377: for the operators. What was written in the report stays out of the log; one that says no known reason
+    is none.
+    """
+    for report in several(item, f"{ns.REPORTING}|report"):
+        reason = report.get("@reason") if isinstance(report, dict) else None
+        if reason in REASONS:
+            stanzas = len(several(report, f"{ns.STANZA_ID}|stanza-id"))
+            log.warning("abuse_reported", by=str(reporter), about=str(reported), reason=reason, stanzas=stanzas)
+
+
+FEATURE = Feature(
+    name="blocking",
+    xep=Xep(191, "1.3"),
+    disco=(ns.BLOCKING, ns.REPORTING),
+    account_disco=(ns.BLOCKING,),
+    iq_get={(ns.BLOCKING, "blocklist"): fetch},
+    iq_set={(ns.BLOCKING, "block"): block, (ns.BLOCKING, "unblock"): unblock},
+)

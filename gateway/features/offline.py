@@ -12,6 +12,9 @@ from gateway.xmpp import ns
 FLEETING = frozenset({ns.CHATSTATES, ns.HINTS})
 """payloads that mean nothing later"""
 
+NOTES = frozenset({ns.CHATSTATES, ns.HINTS, ns.RECEIPTS, ns.MARKERS, ns.STANZA_ID})
+"""payloads about a conversation: nobody wants to hear that one of them did not arrive"""
+
 
 def traits(event: StanzaTraits) -> None:
     """XEP-0160 section 3: normal and chat, but not chat states alone; no groupchat, headline, error. Hints (XEP-0334)
@@ -19,6 +22,9 @@ def traits(event: StanzaTraits) -> None:
     """
     stanza = event.stanza
     type_ = stanza.attrs.get("type", "normal")
+    thread = (ns.CLIENT, "thread")
+    if all(child[0] in NOTES or child == thread for child in stanza.children):
+        event.bounces = False
     if type_ in ("headline", "error"):
         return
     if type_ == "groupchat" and not event.settings.of(OfflineSettings).store_groupchat_messages:
@@ -28,7 +34,6 @@ def traits(event: StanzaTraits) -> None:
     if stanza.has(ns.HINTS, "store"):
         event.store = True
         return
-    thread = (ns.CLIENT, "thread")
     event.store = any(child[0] not in FLEETING and child != thread for child in stanza.children)
 
 

@@ -27,6 +27,9 @@ DEAD_LETTERS = ROOT + "push:dead"
 PROVIDER_TOKENS = ROOT + "push:tokens:"
 """prefix of strings: provider tokens shared by all push workers, by credential; expire by themselves."""
 
+CAPS = ROOT + "caps"
+"""hash: hash function, # and verification string (XEP-0115) -> nodes that such clients want to be told of."""
+
 DECOY_SECRET = ROOT + "decoy"
 """string: random, the same for all nodes; keeps SASL from telling which accounts there are"""
 
@@ -50,14 +53,24 @@ KEYS: dict[str, Key] = {
         "acct:{}", "hash", "credentials, counters of the offline store, its push generation", "the account's"
     ),
     "accounts": Key("accts", "set", "bare JIDs of this bucket's accounts", "for ever"),
+    "disabled": Key("dis:{}", "hash", "what acct holds, while the account is disabled", "until it is enabled again"),
+    "disabled_accounts": Key("disd", "set", "bare JIDs of this bucket's disabled accounts", "for ever"),
     "resources": Key("res:{}", "hash", "resourcepart -> session id", "the account's"),
     "offline": Key("off:{}", "list", "entries that wait for an available resource, oldest first", "until drained"),
     "registrations": Key("push:{}", "hash", "service JID and node -> registration (JSON)", "the account's"),
     "blocked": Key("block:{}", "set", "JIDs this account blocks (XEP-0191)", "the account's"),
     "roster": Key("roster:{}", "hash", "contact's bare JID -> roster item (JSON)", "the account's"),
+    "requests": Key("reqs:{}", "hash", "contact -> its subscription request that waits for an answer", "the account's"),
+    "removed": Key("rgone:{}", "zset", "removed contact -> roster version of its removal", "the account's, the newest"),
+    "subscription": Key("sub:{}:{}", "hash", "direction -> newest stanza of that contact (outbox entry)", "a day"),
     "archive": Key("arch:{}", "stream", "the archive's recent part: w the other party, s the stanza", "until moved"),
-    "archives": Key("archs", "set", "accounts whose archive has a recent part", "until it is empty"),
+    "archives": Key("archs", "set", "accounts that have an archive", "the account's"),
     "archive_prefs": Key("mamp:{}", "hash", "JID -> always or never (XEP-0441)", "the account's"),
+    "archive_default": Key("archdef", "string", "what is archived for who said nothing (XEP-0441)", "for ever"),
+    "archive_moving": Key("archmv", "hash", "account -> worker that moves from its archive now, until when", "seconds"),
+    "archive_removed": Key("archrm", "hash", "removed account -> archive id up to which SQL erases", "until erased"),
+    "private": Key("priv:{}", "hash", "{namespace}name -> element (XEP-0049)", "the account's"),
+    "vcard": Key("vcard:{}", "hash", "card: the element (XEP-0054); photo: its hash", "the account's"),
     "old": Key("old:{}", "hash", "session id of an ended session -> its last inbound count", "days, the newest few"),
     "oldest": Key("olds:{}", "zset", "the same session ids by time of their end (ms)", "days, the newest few"),
     "fan_ids": Key("fan", "string", "number of names given to messages with several copies", "for ever"),
@@ -67,6 +80,11 @@ KEYS: dict[str, Key] = {
         "message id -> copies left; negative once one copy was acknowledged",
         "until the last copy ends",
     ),
+    "nodes": Key("pub:{}", "hash", "pubsub node -> its configuration (JSON)", "the account's"),
+    "node_items": Key("pubi:{}:{}", "hash", "item id -> ms of its publication, its XML", "the node's"),
+    "node_order": Key("pubo:{}:{}", "zset", "item id -> its turn, the newest last", "the node's"),
+    "node_subscribers": Key("pubs:{}", "hash", "node and JID of explicit subscriptions", "the account's"),
+    "node_affiliations": Key("puba:{}", "hash", "node and bare JID -> member or outcast", "the account's"),
     "commands": Key("cmd:{}", "hash", "ad-hoc session id -> deadline, who runs it, its state (JSON)", "minutes"),
     # per session
     "session": Key("s:{}", "hash", "owner, epoch, marks of the cursor, presence, push marks", "the session's"),
@@ -82,7 +100,9 @@ KEYS: dict[str, Key] = {
         "the sender's session may resume",
     ),
     "taken": Key("j:{}", "string", "highest serial this bucket took of that process's own deliveries", "an hour"),
+    "directed": Key("dir:{}", "set", "JIDs that got directed presence (RFC 6121 section 4.6)", "until unavailable"),
     # per bucket
+    "fading": Key("fade", "zset", "sleeping session's id -> time (ms) at which it is seen as away", "until then"),
     "due": Key("due", "zset", "sleeping session's id -> time (ms) of its expiry", "until resumed or expired"),
     "lastcalls": Key("calls", "zset", "sleeping session's id -> time (ms) of its last call", "until resumed or called"),
     "endings": Key("ends", "set", "ids of ended sessions whose remainder has not got its fate yet", "until done"),
@@ -116,14 +136,16 @@ _CRC16 = _crc16_table()
 
 @lru_cache(maxsize=65536)
 def prefix(user: str) -> str:
-    """The prefix of a mailbox's keys, e.g. `wg:{b07}:`.
+    """The prefix of a mailbox's keys, e.g. `wg:{b07}:`; `user` is the bare JID."""
+    return bucket_prefix(bucket_of(user))
 
-    `user` is the bare JID. The bucket is crc16 (XMODEM, the one Redis Cluster uses) of its bytes.
-    """
+
+def bucket_of(user: str) -> int:
+    """The number of a mailbox's bucket: crc16 (XMODEM, the one Redis Cluster uses) of the bare JID's bytes."""
     crc = 0
     for byte in user.encode():
         crc = ((crc << 8) & 0xFFFF) ^ _CRC16[(crc >> 8) ^ byte]
-    return bucket_prefix(crc % BUCKETS)
+    return crc % BUCKETS
 
 
 def bucket_prefix(bucket: int) -> str:

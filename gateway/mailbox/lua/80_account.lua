@@ -1,11 +1,11 @@
--- Accounts.   Keys: acct:{user} hash, accts set, and every key of the mailbox
+-- Accounts.   Keys: acct:{user} hash (of a disabled account dis:{user}), accts and disd sets, and every key of the mailbox
 
 -- create: KEYS[1] prefix   ARGV user, '1' to replace credentials of an existing account, this request's name, field,
 --      value, …
 -- answers 'ok' | 'exists' | 'no-account'
 register('create', function(keys, args)
   local p, user = keys[1], args[1]
-  local key = K.account(p, user)
+  local key = redis.call('EXISTS', K.disabled(p, user)) == 1 and K.disabled(p, user) or K.account(p, user)
   local request = redis.call('HGET', key, 'request')   -- set with every account
   if args[2] == '1' and not request then return 'no-account' end
   if args[2] ~= '1' and request then return request == args[3] and 'ok' or 'exists' end
@@ -25,7 +25,7 @@ end)
 -- answers {'ok' | 'no-account', sid, node, …}: sessions whose sockets are to be closed
 register('remove', function(keys, args)
   local p, user = keys[1], args[1]
-  if redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account' } end
+  if redis.call('EXISTS', K.account(p, user), K.disabled(p, user)) == 0 then return { 'no-account' } end
   local answer = { 'ok' }
   for _, s in ipairs(endings_of(p, user)) do
     redis.call('HSET', K.session(p, s.sid), 'how', 'drop')
@@ -39,10 +39,15 @@ register('remove', function(keys, args)
     end
   end
   fate(p, 'dropped', redis.call('LLEN', K.offline(p, user)))
+  Archive.remove(p, user)
+  Pubsub.erase(p, user)
   redis.call('UNLINK', K.account(p, user), K.resources(p, user), K.offline(p, user), K.registrations(p, user),
-    K.old(p, user), K.oldest(p, user), K.commands(p, user))
+    K.old(p, user), K.oldest(p, user), K.commands(p, user), K.disabled(p, user))
+  Roster.forget(p, user)
   redis.call('UNLINK', K.blocked(p, user))
+  redis.call('UNLINK', K.private(p, user), K.vcard(p, user))
   redis.call('SREM', K.accounts(p), user)
+  redis.call('SREM', K.disabled_accounts(p), user)
   return answer
 end)
 

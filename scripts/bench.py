@@ -272,10 +272,83 @@ def logins(host: Server, *, count: int, resume: bool) -> dict[str, Any]:
     }
 
 
+CONTACTS = 50
+
+
+def befriend(host: Server, users: int) -> list[Peer]:
+    """Users u0, u1, … and the contacts behind them, who stay online, see each other's presence."""
+    contacts = [peer(host.address, f"u{users + number}") for number in range(CONTACTS)]
+    for each in contacts:
+        gevent.spawn(each.read)
+    names = [f"u{number}@localhost" for number in range(users)]
+    ask, grant = "<presence to='%s' type='subscribe'/>", "<presence to='%s' type='subscribed'/>"
+
+    def introduce(number: int) -> None:
+        stream = log_in(host.address, f"u{number}")
+        stream.send("".join(ask % f"u{users + other}@localhost" for other in range(CONTACTS)))
+        stream.send("<iq type='get' id='r'><ping xmlns='urn:xmpp:ping'/></iq>")
+        stream.expect("{jabber:client}iq")
+        granting.append(stream)
+
+    granting: list[ClientStream] = []
+    pool = Pool(8)
+    pool.map(introduce, range(users))
+    for each in contacts:
+        each.sock.sendall("".join((grant + ask) % (name, name) for name in names).encode())
+    gevent.sleep(5)
+    for stream in granting:
+        stream.send("".join(grant % f"u{users + other}@localhost" for other in range(CONTACTS)))
+        stream.send("</stream:stream>")
+    gevent.sleep(5)
+    for stream in granting:
+        stream.cut()
+    gevent.sleep(1)
+    return contacts
+
+
+def contact_logins(host: Server, *, count: int) -> dict[str, Any]:
+    """Logins with SCRAM-SHA-256 over direct TLS, each with its roster and the presence of 50 contacts online."""
+    contacts = befriend(host, count)
+    seen: list[int] = []
+
+    def log_in_fully(number: int) -> None:
+        stream = ClientStream(host.secure)
+        stream.connect()
+        stream.authenticate(f"u{number}", "secret", mechanism="SCRAM-SHA-256")
+        stream.request(
+            "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>"
+        )
+        stream.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+        stream.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>")
+        online: set[str | None] = set()
+        while len(online) < CONTACTS + 1:  # the own presence comes back, RFC 6121 section 4.2.2
+            element = stream.receive(10)
+            if element.tag == "{jabber:client}presence":
+                online.add(element.get("from"))
+        seen.append(len(online))
+        stream.cut()
+
+    pool = Pool(8)
+    before, began = host.cpu(), time.monotonic()
+    pool.map(log_in_fully, range(count))
+    took, after = time.monotonic() - began, host.cpu()
+    for each in contacts:
+        each.sock.close()
+    return {
+        "count": len(seen),
+        "contacts": CONTACTS,
+        "per_s": round(count / took),
+        "gateway_us": round((after[0] - before[0]) / count * 1e6),
+        "redis_us": round((after[1] - before[1]) / count * 1e6),
+    }
+
+
 def main() -> None:
     """Run what was chosen and print one line each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["saturated", "paced", "memory", "memory-tls", "logins", "resumes"])
+    parser.add_argument(
+        "what", nargs="*", default=["saturated", "paced", "memory", "memory-tls", "logins", "resumes", "contacts"]
+    )
     parser.add_argument("--messages", type=int, default=20000)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--sessions", type=int, default=500)
@@ -292,6 +365,7 @@ def main() -> None:
         "memory-tls": lambda host: memory(host, sessions=options.sessions, tls=True),
         "logins": lambda host: logins(host, count=300, resume=False),
         "resumes": lambda host: logins(host, count=300, resume=True),
+        "contacts": lambda host: contact_logins(host, count=100),
     }
     for name in options.what:
         with server(users=max(options.clients, options.sessions + 20, 300)) as host:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.hooks import Feature, Query, Xep
+from gateway.hooks import Feature, On, Phase, Query, StanzaReceived, Xep
 from gateway.mailbox.blocklists import Blocklists
 from gateway.mailbox.model import Placed
 from gateway.settings import setting
@@ -118,6 +118,29 @@ def unblock(query: Query) -> None:
     _settle(query, answer)
 
 
+def guard(event: StanzaReceived) -> None:
+    """Section 3.3, for requests that this server answers on an account's behalf. What it delivers, the mailbox judges
+    in the same step.
+    """
+    to, element = event.to, event.element
+    if element.name != "iq" or to is None or not to.local or to.resource or to == event.session.jid.bare:
+        return
+    if element.attrs.get("type") not in ("get", "set"):
+        return
+    found = Blocklists(event.services.mailbox).between(asked=to, asker=event.session.jid)
+    if found:
+        raise _blocked_by_you() if found == "blocked-by-you" else StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
+
+
+def _blocked_by_you() -> StanzaError:
+    return StanzaError(
+        StanzaCondition.NOT_ACCEPTABLE,
+        "you block whom you write to",
+        type=ErrorType.CANCEL,
+        extra=f"<blocked xmlns='{ns.BLOCKING_ERRORS}'/>".encode(),
+    )
+
+
 def _note_reports(reporter: JID, reported: JID, item: Any) -> None:
     """XEP-0377: for the operators. What was written in the report stays out of the log; one that says no known reason
     is none.
@@ -135,5 +158,6 @@ FEATURE = Feature(
     disco=(ns.BLOCKING, ns.REPORTING),
     account_disco=(ns.BLOCKING,),
     iq_get={(ns.BLOCKING, "blocklist"): fetch},
+    hooks=(On(StanzaReceived, guard, Phase.GUARD),),
     iq_set={(ns.BLOCKING, "block"): block, (ns.BLOCKING, "unblock"): unblock},
 )

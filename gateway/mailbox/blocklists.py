@@ -8,9 +8,11 @@ import secrets
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from gateway.mailbox import keys
 from gateway.mailbox.library import function
 from gateway.mailbox.mailbox import Mailbox, placed
 from gateway.mailbox.model import Grip, Placed
+from gateway.xmpp.jid import JID
 
 Refusal = Literal["full", "stale"]
 """The list stays as it was: it would get too long, or the session is another connection's by now."""
@@ -44,6 +46,14 @@ class Blocklists:
         """Take off the list; none given: all of it. What was not on it is passed over."""
         reply = self._call("unblock", grip, user, grip.sid, grip.epoch, _name(), push, *self._mailbox.limits, *jids)
         return reply if isinstance(reply, str) else placed(reply)
+
+    def between(self, *, asked: JID, asker: JID) -> Literal["blocked", "blocked-by-you", ""]:
+        """Whether an account (a bare JID) blocks `asker` (a full JID), or the asker's account blocks it."""
+        user, mine = str(asked), str(asker.bare)
+        reply = self._mailbox.journal.call(
+            "FCALL", function("between"), 2, keys.prefix(user), keys.prefix(mine), user, str(asker), mine
+        )
+        return reply.decode()  # type: ignore[no-any-return]
 
     def _call(self, operation: str, grip: Grip, *arguments: bytes | str | int) -> list[Any] | Refusal:
         reply = self._mailbox.journal.call("FCALL", function(operation), 1, grip.at, *arguments)

@@ -81,6 +81,7 @@ class Gateway:
             placed=registry.placed,
             recheck=registry.recheck,
         )
+        features.begin(router)
         context = context_for(tls, data_dir=server.data_dir, domains=server.domains)
         node = Node(
             name=server.node_name,

@@ -1,4 +1,4 @@
-"""XEP-0199: XMPP Ping, version 2.0.1. Answers a client's ping."""
+"""XEP-0199: XMPP Ping, version 2.0.1. Answers a client's ping, to the server and to its own account."""
 
 from __future__ import annotations
 
@@ -11,4 +11,10 @@ def answer(query: Query) -> None:
     query.reply(b"")
 
 
-FEATURE = Feature(name="ping", xep=Xep(199, "2.0.1"), disco=(ns.PING,), iq_get={(ns.PING, "ping"): answer})
+FEATURE = Feature(
+    name="ping",
+    xep=Xep(199, "2.0.1"),
+    disco=(ns.PING,),
+    account_disco=(ns.PING,),
+    iq_get={(ns.PING, "ping"): answer},
+)

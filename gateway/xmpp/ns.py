@@ -41,6 +41,7 @@ LAST_ACTIVITY: Final = "jabber:iq:last"  # XEP-0012
 PRIVATE: Final = "jabber:iq:private"  # XEP-0049
 VCARD: Final = "vcard-temp"  # XEP-0054
 VCARD_UPDATE: Final = "vcard-temp:x:update"  # XEP-0153
+EXTERNAL_SERVICES: Final = "urn:xmpp:extdisco:2"  # XEP-0215
 BLOCKING: Final = "urn:xmpp:blocking"  # XEP-0191
 BLOCKING_ERRORS: Final = "urn:xmpp:blocking:errors"  # XEP-0191
 REPORTING: Final = "urn:xmpp:reporting:1"  # XEP-0377

@@ -87,10 +87,16 @@ class StreamParser:
         self._begin(b"")
 
     @classmethod
-    def inside(cls, limits: ParserLimits | None = None, *, default: str = ns.CLIENT) -> StreamParser:
-        """A parser of first-level elements alone, as if a header with this default namespace ("" for none) had come."""
+    def inside(
+        cls, limits: ParserLimits | None = None, *, default: str = ns.CLIENT, declared: Declared = ()
+    ) -> StreamParser:
+        """A parser of first-level elements alone, as if a header had come that declared this default namespace ("" for
+        none), and these prefixes.
+        """
         parser = cls(limits)
-        parser._begin(b"<stream%b>" % write_attributes({"xmlns": default or None}))
+        prefixes = {f"xmlns:{prefix}": uri for prefix, uri in declared}
+        parser._begin(b"<stream%b>" % write_attributes({"xmlns": default or None, **prefixes}))
+        parser._declared = declared
         return parser
 
     def _begin(self, primer: bytes) -> None:

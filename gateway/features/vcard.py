@@ -1,0 +1,55 @@
+"""XEP-0054: vcard-temp, version 1.3. One vCard per account, kept as it came; everybody on the server may read it, but
+who is blocked.
+"""
+
+from __future__ import annotations
+
+from gateway.hooks import Feature, Query, Xep
+from gateway.mailbox.vault import NO_PHOTO, StorageSettings, Vault
+from gateway.xmpp import ns
+from gateway.xmpp.errors import StanzaCondition, StanzaError
+from gateway.xmpp.inner import moved, payload
+from gateway.xmpp.payload import NotAnElement
+from gateway.xmpp.vcard import photo
+
+_EMPTY = f"<vCard xmlns='{ns.VCARD}'/>".encode()
+
+
+def get(query: Query) -> None:
+    """XEP-0054 section 3.1: an empty card if there is none. Section 3.3: of somebody else's, whether there is no card
+    or no account cannot be told.
+    """
+    card = Vault(query.services.mailbox).card(user=str(query.to), asker=str(query.asker)) if query.to.local else b""
+    if not card and not query.is_own:
+        raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
+    query.reply(card or _EMPTY)
+
+
+def keep(query: Query) -> None:
+    """XEP-0054 section 3.2: the whole card anew; nobody changes another's."""
+    if not query.is_own:
+        raise StanzaError(StanzaCondition.FORBIDDEN)
+    limits = query.services.settings.of(StorageSettings)
+    too_large = StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, f"a vCard of more than {limits.vcard_bytes} bytes")
+    try:
+        card = moved(payload(query.iq), default=ns.CLIENT, into="")
+        if len(card) > limits.vcard_bytes:
+            raise too_large
+        shown = photo(card)
+    except NotAnElement as error:
+        raise StanzaError(StanzaCondition.BAD_REQUEST, str(error)) from error
+    hashed = shown.id.encode() if shown is not None else NO_PHOTO
+    if not Vault(query.services.mailbox).keep_card(str(query.to), card, hashed, limits):
+        raise too_large
+    query.reply(b"")
+
+
+FEATURE = Feature(
+    name="vcard",
+    xep=Xep(54, "1.3.0"),
+    disco=(ns.VCARD,),
+    account_disco=(ns.VCARD,),
+    iq_get={(ns.VCARD, "vCard"): get},
+    iq_set={(ns.VCARD, "vCard"): keep},
+    open=frozenset({("get", ns.VCARD, "vCard"), ("set", ns.VCARD, "vCard")}),
+)

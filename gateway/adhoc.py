@@ -17,7 +17,7 @@ from gateway.xmpp.forms import Form, Layout
 from gateway.xmpp.jid import JID, JIDError
 
 if TYPE_CHECKING:
-    from gateway.hooks import Services
+    from gateway.hooks import Services, SessionView
 
 
 def refusal(condition: StanzaCondition, specific: str, text: str = "") -> StanzaError:
@@ -39,10 +39,15 @@ def forbidden(text: str = "") -> StanzaError:
 class Request:
     """What a step gets: who asks, and what was submitted. `earlier` are the forms of the stages before."""
 
-    asker: JID
+    session: SessionView
     services: Services
     form: Form
     earlier: tuple[Form, ...] = ()
+
+    @property
+    def asker(self) -> JID:
+        """The full JID of who asks."""
+        return self.session.jid
 
     def text(self, var: str) -> str:
         """The value of a field that may be left out."""

@@ -16,14 +16,22 @@ from rich.table import Table
 from gateway.cli.bulk import import_accounts
 from gateway.cli.store import open_store
 from gateway.configuration import config_option, read
+from gateway.enrolment import RegistrationSettings, invite_uri
 from gateway.errors import WakegateError
 from gateway.mailbox.accounts import Accounts
+from gateway.mailbox.administration import Administration
+from gateway.mailbox.invites import Invites
+from gateway.mailbox.journal import Journal
+from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import SessionLine
-from gateway.mailbox.notices import publish_removed
+from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 from gateway.sections import ServerSettings
 from gateway.settings import Settings
 from gateway.xmpp.jid import JID, JIDError
 from gateway.xmpp.sasl.credentials import derive
+
+MOST_OPERATOR_INVITES = 10_000
+"""invitations made on the command line that were not used yet; the oldest goes"""
 
 
 class AccountError(WakegateError):
@@ -114,12 +122,69 @@ def delete(jid: str, config: tuple[Path, ...]) -> None:
     settings = read(config)
     user = str(bare_jid(jid, settings))
     with open_store(settings) as journal:
-        closed = Accounts(journal).remove(user)
-        if closed is None:
+        if not Accounts(journal).erase(user):
             raise AccountError(f"{user} does not exist: wakegate user list shows who does")
-        for sid, node in closed:
-            publish_removed(journal, node, sid)
     click.echo(f"{user}: deleted")
+
+
+@user.command()
+@click.argument("jid")
+@config_option
+def disable(jid: str, config: tuple[Path, ...]) -> None:
+    """Shut an account out: nobody can log in or write to it, its connections are closed, what it holds stays.
+
+    Example: wakegate user disable romeo@localhost
+    """
+    settings = read(config)
+    user = str(bare_jid(jid, settings))
+    with open_store(settings) as journal:
+        if _administration(settings, journal).disable(user) is None:
+            raise AccountError(f"{user} does not exist: wakegate user list shows who does")
+    click.echo(f"{user}: disabled")
+
+
+@user.command()
+@click.argument("jid")
+@config_option
+def enable(jid: str, config: tuple[Path, ...]) -> None:
+    """Let a disabled account in again.
+
+    Example: wakegate user enable romeo@localhost
+    """
+    settings = read(config)
+    user = str(bare_jid(jid, settings))
+    with open_store(settings) as journal:
+        if not _administration(settings, journal).reenable(user):
+            raise AccountError(f"{user} does not exist: wakegate user list shows who does")
+    click.echo(f"{user}: enabled")
+
+
+def _administration(settings: Settings, journal: Journal) -> Administration:
+    smacks, offline = settings.of(SmacksSettings), settings.of(OfflineSettings)
+    return Administration(Mailbox(journal, node="", smacks=smacks, offline=offline))
+
+
+@user.command()
+@click.option("--name", metavar="NAME", help="The user name of the account to be made; without it, the guest chooses.")
+@click.option("--domain", metavar="DOMAIN", help="The account's domain; without it, the first one of [server].")
+@config_option
+def invite(name: str | None, domain: str | None, config: tuple[Path, ...]) -> None:
+    """Invite somebody to make an account: prints an address (XEP-0445) that can be used once.
+
+    Example: wakegate user invite --name romeo
+    """
+    settings = read(config)
+    rules = settings.of(RegistrationSettings)
+    if rules.invites == "nobody":
+        raise AccountError('invitations are switched off: set invites in [registration] to "admins" or "users"')
+    guest = bare_jid(f"{name or 'guest'}@{domain or settings.of(ServerSettings).domains[0]}", settings)
+    with open_store(settings) as journal:
+        token = Invites(journal).make(
+            "", name=str(guest) if name else "", lifetime_s=rules.invite_lifetime, most=MOST_OPERATOR_INVITES
+        )
+    if token is None:
+        raise AccountError(f"{guest} exists already, or somebody else has been invited by that name")
+    click.echo(invite_uri(token, guest if name else JID("", guest.domain), is_contact=False))
 
 
 @user.command(name="list")

@@ -95,7 +95,7 @@ def execute(query: Query) -> None:
 
 def _begin(query: Query, command: Command) -> None:
     """The first step. A form that comes with it at once cannot have been asked for, and is passed over."""
-    answer = command.steps[0](Request(query.asker, query.services, Form("submit")))
+    answer = command.steps[0](Request(query.session, query.services, Form("submit")))
     sid = secrets.token_urlsafe(15)
     if isinstance(answer, Ask):
         session = CommandSession(command.node, str(query.asker))
@@ -143,7 +143,7 @@ def _step(
         submitted = (*submitted, _submitted(x))
     known = tuple(Form("submit", fields) for fields in submitted)
     form, earlier = (known[-1], known[:-1]) if known else (Form("submit"), ())
-    return command.steps[len(submitted)](Request(query.asker, query.services, form, earlier)), submitted
+    return command.steps[len(submitted)](Request(query.session, query.services, form, earlier)), submitted
 
 
 def _submitted(x: Any) -> dict[str, list[str]]:

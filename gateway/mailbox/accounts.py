@@ -10,6 +10,7 @@ from gateway.mailbox import keys
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.library import function
 from gateway.mailbox.model import Census, SessionLine
+from gateway.mailbox.notices import publish_removed
 
 
 class Accounts:
@@ -34,8 +35,8 @@ class Accounts:
         return reply
 
     def credentials(self, user: str) -> dict[str, str] | None:
-        """The account's fields, or None when there is no such account."""
-        flat = self._journal.call("HGETALL", keys.key(keys.prefix(user), "account", user))
+        """The account's fields, with `disabled` if it is; or None when there is no such account."""
+        flat = self._journal.call("FCALL", function("credentials"), 1, keys.prefix(user), user)
         return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)} or None
 
     def decoy_secret(self) -> bytes:
@@ -55,6 +56,16 @@ class Accounts:
         for sid, _node in sessions:
             self._settle(user, sid)
         return sessions
+
+    def erase(self, user: str) -> bool:
+        """Remove the account with all that it holds, and close its connections, on whatever node. False: there is none.
+
+        Others may hold what it did to them, such as messages it sent: those are theirs.
+        """
+        closed = self.remove(user)
+        for sid, node in closed or ():
+            publish_removed(self._journal, node, sid)
+        return closed is not None
 
     def _settle(self, user: str, sid: str) -> None:
         """Give the entries of a removed account's session their fate; the sweeper would, but it may not run."""

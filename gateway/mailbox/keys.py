@@ -86,6 +86,10 @@ KEYS: dict[str, Key] = {
     "node_subscribers": Key("pubs:{}", "hash", "node and JID of explicit subscriptions", "the account's"),
     "node_affiliations": Key("puba:{}", "hash", "node and bare JID -> member or outcast", "the account's"),
     "commands": Key("cmd:{}", "hash", "ad-hoc session id -> deadline, who runs it, its state (JSON)", "minutes"),
+    "invite": Key("inv:{}", "hash", "inviter, account, expiry and claim of an invitation, by its token's digest", "its"),
+    "invites": Key("invs:{}", "zset", "digest of an invitation this account made -> its expiry (ms)", "the longest's"),
+    "reserved": Key("resv:{}", "string", "digest of the invitation that has this account's name", "the invitation's"),
+    "tries": Key("tries:{}", "string", "number of registrations tried, by address and of all", "an hour"),
     # per session
     "session": Key("s:{}", "hash", "owner, epoch, marks of the cursor, presence, push marks", "the session's"),
     "queue": Key("q:{}", "list", "entries from acked+1 to tail, oldest first", "the session's"),

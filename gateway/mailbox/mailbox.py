@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from gateway.mailbox import keys
@@ -22,8 +22,8 @@ from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 _STATUS = {status.encode(): status for status in Status}
 _ONLY = {(status.encode(), kept, b"", 0): Delivery(status, (), kept == 1) for status in Status for kept in (0, 1)}
 _FCALL = {name: function(name) for name in (
-    "deliver", "append", "read", "handled", "ack", "overdue", "bind", "enable", "presence", "hibernate", "peek",
-    "resume", "close", "finish", "register", "unregister", "rest", "carbons",
+    "deliver", "deliver_component", "append", "read", "handled", "ack", "overdue", "bind", "enable", "presence",
+    "hibernate", "peek", "resume", "close", "finish", "register", "unregister", "rest", "carbons",
 )}  # fmt: skip
 
 
@@ -39,12 +39,22 @@ def placed(flat: Sequence[Any]) -> tuple[Placed, ...]:
 class Mailbox:
     """Operations on accounts' mailboxes, through one journal.
 
-    `node` is this process's name as an owner of sessions.
+    `node` is this process's name as an owner of sessions; `components` are the domains of external components
+    (XEP-0114), each of which is one mailbox.
     """
 
-    def __init__(self, journal: Journal, *, node: str, smacks: SmacksSettings, offline: OfflineSettings) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        node: str,
+        smacks: SmacksSettings,
+        offline: OfflineSettings,
+        components: Collection[str] = (),
+    ) -> None:
         self.journal = journal
         self.node = node
+        self._components = frozenset(components)
         self.limits = (smacks.smacks_max_queue_size, offline.access_max_user_messages)
         self._resend = smacks.resend
         self._kept_old = smacks.smacks_max_old_sessions
@@ -83,10 +93,13 @@ class Mailbox:
                 told, n = placed(reply[4:]), reply[3]
                 done(Delivery(_STATUS[reply[0]], told[:n], reply[1] == 1, reply[2].decode(), told[n:]))
 
-        at, grip = keys.prefix(user), origin.grip if origin else None
+        operation, named, grip = "deliver", user, origin.grip if origin else None
+        if self._components and (domain := user.rpartition("@")[2]) in self._components:
+            operation, named = "deliver_component", domain
+        at = keys.prefix(named)
         epoch = grip.epoch if grip and origin and origin.counts else ""
         self.journal.submit(
-            answered, "FCALL", _FCALL["deliver"], *((2, at, grip.at) if grip else (1, at)), user, resource, sender,
+            answered, "FCALL", _FCALL[operation], *((2, at, grip.at) if grip else (1, at)), user, resource, sender,
             origin.sid if origin else self._process,
             origin.count if origin else next(self._serials),
             max(1, origin.keep_ms) if origin else _PROCESS_KEEP_MS,
@@ -207,6 +220,10 @@ class Mailbox:
         )  # fmt: skip
         return int(reply[1]) if reply[0] == b"ok" else None
 
+    def serial(self) -> int:
+        """A number for an operation of a session's owner that must not run twice; higher than all before it."""
+        return next(self._serials)
+
     def presence(self, grip: Grip, *, priority: int | None, stanza: bytes, done: Callable[[Any], None]) -> None:
         """Keep the session's presence (None: unavailable) and tell the account's other resources.
 
@@ -220,7 +237,7 @@ class Mailbox:
             elif reply[0] != b"ok":
                 done(None)
             else:
-                done((reply[2], int(reply[1]) if reply[1] else None, placed(reply[3:])))
+                done((reply[2], int(reply[1]) if reply[1] else None, placed(reply[3])))
 
         self.journal.submit(
             answered, "FCALL", _FCALL["presence"], 1, grip.at, grip.sid, grip.epoch,
@@ -267,6 +284,11 @@ class Mailbox:
                 found += placed(reply[1:])
             reply = self.journal.call("FCALL", _FCALL["finish"], 1, at, sid, self._resend, *self.limits)
         return found + placed(reply[1:])
+
+    @property
+    def end_arguments(self) -> tuple[str, int, int, int]:
+        """What an operation that ends sessions has to know: resend_on_timeout, queue limit, quota, old h kept."""
+        return (self._resend, *self.limits, self._kept_old)
 
     def register(
         self, grip: Grip, *, user: str, field: str, registration: bytes, most: int, done: Callable[[Any], None]

@@ -44,6 +44,7 @@ class Authentication:
         self._bindings = bindings
         self._write = write
         self._exchange: Exchange | None = None
+        self._is_disabled = False
 
     def receive(self, element: Element) -> JID | None:
         """Take <auth/>, <response/> or <abort/>. Answers the bare JID once authenticated; raises SaslFailure."""
@@ -88,6 +89,8 @@ class Authentication:
         jid = self._account(success.username)
         if jid is None:
             raise SaslFailure(SaslCondition.NOT_AUTHORIZED)
+        if self._is_disabled:  # told only to those who know the password
+            raise SaslFailure(SaslCondition.ACCOUNT_DISABLED)
         if success.authzid:
             try:
                 wanted = JID.parse(success.authzid)
@@ -117,6 +120,7 @@ class Authentication:
             raise SaslFailure(SaslCondition.TEMPORARY_AUTH_FAILURE) from error
         if fields is None:
             return decoy(username, self._node.decoy_secret), False
+        self._is_disabled = "disabled" in fields
         return Credentials.from_fields(fields), True
 
     @staticmethod

@@ -184,6 +184,11 @@ class Connection:
         """See `negotiation.Channel`."""
         return self._link.tls.bindings if self._link.tls is not None else None
 
+    @property
+    def peer(self) -> str:
+        """See `negotiation.Channel`."""
+        return self._link.peer
+
     def start_tls(self) -> None:
         """See `negotiation.Channel`. What the client sent ahead of the handshake is refused: it may be
         somebody else's.

@@ -14,9 +14,10 @@ from gateway.mailbox.model import NotResumed, Resumed
 from gateway.mailbox.notices import publish_conflict
 from gateway.mailbox.settings import SmacksSettings
 from gateway.sections import LimitSettings, ServerSettings
-from gateway.session import stream
+from gateway.session import registration, stream
 from gateway.session.authentication import Authentication
 from gateway.session.node import Node
+from gateway.session.registration import Registration
 from gateway.session.session import Pipe, Session
 from gateway.session.smacks import KEEP_MARGIN_S, failed
 from gateway.telemetry import get_logger
@@ -73,6 +74,10 @@ class Channel(Pipe, Protocol):
     def bindings(self) -> Mapping[str, bytes] | None:
         """The TLS channel's bindings, None without TLS."""
 
+    @property
+    def peer(self) -> str:
+        """Who is at the other end: host:port."""
+
 
 class Negotiation:
     """Leads one client to its session; `bound` gets it."""
@@ -85,6 +90,7 @@ class Negotiation:
         self._domain = ""
         self._jid: JID | None = None
         self._authentication: Authentication | None = None
+        self._registration: Registration | None = None
         self._failures = 0
 
     TABLE: Mapping[tuple[Phase, str, str], str] = {
@@ -92,6 +98,7 @@ class Negotiation:
         (Phase.SECURE, ns.SASL, "auth"): "_authenticate",
         (Phase.SECURE, ns.SASL, "response"): "_authenticate",
         (Phase.SECURE, ns.SASL, "abort"): "_authenticate",
+        (Phase.SECURE, ns.CLIENT, "iq"): "_register",
         (Phase.AUTHENTICATED, ns.CLIENT, "iq"): "_bind",
         (Phase.AUTHENTICATED, ns.SM, "resume"): "_resume",
         (Phase.AUTHENTICATED, ns.SM, "enable"): "_too_early",
@@ -144,7 +151,10 @@ class Negotiation:
         if bindings is None:
             return stream.features(stream.starttls(required=False), stream.mechanisms(offered, kinds), limits)
         self._phase = Phase.SECURE
-        return stream.features(stream.mechanisms(offered, kinds), limits)
+        self._registration = Registration(
+            self._node, domain=self._domain, peer=self._channel.peer, write=self._channel.write
+        )
+        return stream.features(stream.mechanisms(offered, kinds), registration.offered(self._node), limits)
 
     def receive(self, element: Element) -> None:
         """Take one element before there is a session. Raises StreamError."""
@@ -183,6 +193,16 @@ class Negotiation:
             self._jid = jid
             self._channel.raise_limits()
             self._channel.restart()
+
+    def _register(self, element: Element) -> None:
+        """XEP-0077 section 3.1.1. What nobody may do here is as any other stanza before authentication."""
+        known = self._registration
+        if known is None or not known.takes(element) or not registration.offered(self._node):
+            raise StreamError(StreamCondition.NOT_AUTHORIZED)
+        if not known.receive(element):
+            self._failures += 1
+            if self._failures >= self._node.settings.of(LimitSettings).max_auth_failures:
+                raise StreamError(StreamCondition.POLICY_VIOLATION, "too many failed tries")
 
     def _too_early(self, element: Element) -> None:
         self._channel.write(failed(StanzaCondition.UNEXPECTED_REQUEST))

@@ -6,6 +6,7 @@ from typing import Final
 STREAM: Final = "http://etherx.jabber.org/streams"
 CLIENT: Final = "jabber:client"
 SERVER: Final = "jabber:server"
+COMPONENT: Final = "jabber:component:accept"  # XEP-0114
 STARTTLS: Final = "urn:ietf:params:xml:ns:xmpp-tls"
 SASL: Final = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIND: Final = "urn:ietf:params:xml:ns:xmpp-bind"
@@ -27,6 +28,11 @@ BIND2: Final = "urn:xmpp:bind:0"  # XEP-0386
 SASL_CB: Final = "urn:xmpp:sasl-cb:0"  # XEP-0440
 STREAM_LIMITS: Final = "urn:xmpp:stream-limits:0"  # XEP-0478
 PING: Final = "urn:xmpp:ping"  # XEP-0199
+REGISTER: Final = "jabber:iq:register"  # XEP-0077
+REGISTER_FEATURE: Final = "http://jabber.org/features/iq-register"  # XEP-0077
+PREAUTH: Final = "urn:xmpp:pars:0"  # XEP-0445
+IBR_TOKEN: Final = "urn:xmpp:ibr-token:0"  # XEP-0445
+INVITE: Final = "urn:xmpp:invite"  # XEP-0401
 
 # Discovery and forms
 DISCO_INFO: Final = "http://jabber.org/protocol/disco#info"  # XEP-0030
@@ -70,6 +76,9 @@ STANZA_ID: Final = "urn:xmpp:sid:0"  # XEP-0359
 MAM: Final = "urn:xmpp:mam:2"  # XEP-0313
 CALLS: Final = "urn:xmpp:jingle-message:0"  # XEP-0353
 CORRECTION: Final = "urn:xmpp:message-correct:0"  # XEP-0308
+RETRACTION: Final = "urn:xmpp:message-retract:1"  # XEP-0424
+REACTIONS: Final = "urn:xmpp:reactions:0"  # XEP-0444
+DATA_VALIDATE: Final = "http://jabber.org/protocol/xdata-validate"  # XEP-0122
 ATTENTION: Final = "urn:xmpp:attention:0"  # XEP-0224
 CONFERENCE: Final = "jabber:x:conference"  # XEP-0249
 ENCRYPTION: Final = "urn:xmpp:eme:0"  # XEP-0380

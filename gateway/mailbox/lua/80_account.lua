@@ -1,5 +1,14 @@
 -- Accounts.   Keys: acct:{user} hash (of a disabled account dis:{user}), accts and disd sets, and every key of the mailbox
 
+-- A new account; `fields` are its credentials, flat.
+local function make_account(p, user, request, fields)
+  local key, at = K.account(p, user), now()
+  -- the generation goes on from the clock: an event of a former account of this name is not true for this one
+  redis.call('HSET', key, 'request', request, 'created_at', at, 'offline_gen', at, unpack(fields))
+  redis.call('SADD', K.accounts(p), user)
+  redis.call('DEL', K.reserved(p, user))
+end
+
 -- create: KEYS[1] prefix   ARGV user, '1' to replace credentials of an existing account, this request's name, field,
 --      value, …
 -- answers 'ok' | 'exists' | 'no-account'
@@ -7,15 +16,14 @@ register('create', function(keys, args)
   local p, user = keys[1], args[1]
   local key = redis.call('EXISTS', K.disabled(p, user)) == 1 and K.disabled(p, user) or K.account(p, user)
   local request = redis.call('HGET', key, 'request')   -- set with every account
-  if args[2] == '1' and not request then return 'no-account' end
-  if args[2] ~= '1' and request then return request == args[3] and 'ok' or 'exists' end
-  redis.call('HSET', key, unpack(args, 4))
-  if not request then
-    local at = now()
-    -- the generation goes on from the clock: an event of a former account of this name is not true for this one
-    redis.call('HSET', key, 'request', args[3], 'created_at', at, 'offline_gen', at)
+  if args[2] == '1' then
+    if not request then return 'no-account' end
+    redis.call('HSET', key, unpack(args, 4))
+  elseif request then
+    return request == args[3] and 'ok' or 'exists'
+  else
+    make_account(p, user, args[3], { unpack(args, 4) })
   end
-  redis.call('SADD', K.accounts(p), user)
   return 'ok'
 end)
 
@@ -39,10 +47,13 @@ register('remove', function(keys, args)
     end
   end
   fate(p, 'dropped', redis.call('LLEN', K.offline(p, user)))
+  for _, digest in ipairs(redis.call('ZRANGE', K.invites(p, user), 0, -1)) do
+    redis.call('UNLINK', K.invite(p, digest))
+  end
   Archive.remove(p, user)
   Pubsub.erase(p, user)
   redis.call('UNLINK', K.account(p, user), K.resources(p, user), K.offline(p, user), K.registrations(p, user),
-    K.old(p, user), K.oldest(p, user), K.commands(p, user), K.disabled(p, user))
+    K.old(p, user), K.oldest(p, user), K.commands(p, user), K.disabled(p, user), K.invites(p, user), K.reserved(p, user))
   Roster.forget(p, user)
   redis.call('UNLINK', K.blocked(p, user))
   redis.call('UNLINK', K.private(p, user), K.vcard(p, user))

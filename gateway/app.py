@@ -23,6 +23,7 @@ from gateway.mailbox.settings import OfflineSettings, RedisSettings, SmacksSetti
 from gateway.router import Router
 from gateway.sections import LimitSettings, ListenSettings, ServerSettings
 from gateway.session.caretaker import Caretaker
+from gateway.session.component import component_domains, serve_components
 from gateway.session.connection import HANDSHAKE_S, serve
 from gateway.session.node import Node, Registry
 from gateway.session.rhythm import Rhythm
@@ -70,8 +71,15 @@ class Gateway:
         domains = frozenset(server.domains)
         url = resolve(redis.url, server.data_dir)
         journal = Journal(url, timeout_s=redis.timeout_s)
-        mailbox = Mailbox(journal, node=server.node_name, smacks=smacks, offline=settings.of(OfflineSettings))
         registry, features, rhythm = Registry(), selected(settings.of(FeatureSettings)), Rhythm(smacks)
+        components = component_domains(settings, features)
+        mailbox = Mailbox(
+            journal,
+            node=server.node_name,
+            smacks=smacks,
+            offline=settings.of(OfflineSettings),
+            components=components,
+        )
         router = Router(
             node=server.node_name,
             domains=domains,
@@ -80,6 +88,7 @@ class Gateway:
             settings=settings,
             placed=registry.placed,
             recheck=registry.recheck,
+            components=components,
         )
         features.begin(router)
         context = context_for(tls, data_dir=server.data_dir, domains=server.domains)
@@ -110,6 +119,7 @@ class Gateway:
             log.warning("websocket_not_available_yet", addresses=listen.websocket)
         most, patience = limits.max_connections, limits.write_timeout
         listeners = [
+            Listener(listen.components, serve_components(node), max_connections=most, write_timeout_s=patience),
             Listener(listen.c2s, serve(node), max_connections=most, write_timeout_s=patience),
             Listener(
                 listen.c2s_tls,

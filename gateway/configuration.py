@@ -22,7 +22,10 @@ DEFAULT_FILE: Final = Path("config/wakegate.toml")
 FILES_VARIABLE: Final = "WAKEGATE_CONFIG"
 """Names the files when `--config` does not; several are separated as PATH is."""
 
-ORDER: Final = ("server", "listen", "tls", "redis", "smacks", "offline", "features", "push", "limits", "web", "log")
+ORDER: Final = (
+    *("server", "listen", "tls", "redis", "smacks", "offline", "archive"),
+    *("features", "components", "push", "limits", "web", "log"),
+)
 """The order of the reference; a section that is not listed comes last."""
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from gateway.features import presence
 from gateway.hooks import Features, Handler, Query, Reply, SessionView, StanzaReceived, StanzaTraits
 from gateway.mailbox import entry
 from gateway.mailbox.errors import StoreError, StoreUnavailable
@@ -28,6 +29,8 @@ BLOCKED_BY_YOU = StanzaError(
     extra=b"<blocked xmlns='urn:xmpp:blocking:errors'/>",
 )
 """XEP-0191 section 3.2"""
+
+COMPONENT_AWAY = StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "the component is away, or does not keep up")
 
 MESSAGE_TYPES = frozenset({"chat", "normal", "groupchat", "headline", "error"})
 
@@ -92,9 +95,11 @@ class Router:
         settings: Settings,
         placed: Callable[[Placed, bytes], None],
         recheck: Callable[[str], None],
+        components: frozenset[str] = frozenset(),
     ) -> None:
         self._node = node
         self._domains = domains
+        self._components = components
         self._hosts = frozenset(f"{host}.{domain}" for host in features.hosts for domain in domains)
         self.mailbox = mailbox
         self.features = features
@@ -129,7 +134,13 @@ class Router:
         """The domain is served here."""
         return to.domain in self._domains
 
+    def is_component(self, to: JID) -> bool:
+        """The domain is an external component's (XEP-0114): every address there is for the component to answer."""
+        return to.domain in self._components
+
     def _mailbox_of(self, to: JID) -> None:
+        if self.is_component(to):
+            return
         if to.domain not in self._domains and to.domain not in self._hosts:
             raise StanzaError(
                 StanzaCondition.REMOTE_SERVER_NOT_FOUND, "this server has no connections to other servers"
@@ -141,7 +152,7 @@ class Router:
         kind = element.attrs.get("type", "normal")
         if kind not in MESSAGE_TYPES:
             kind = "normal"  # RFC 6121 section 5.2.2: an unknown type is treated as normal
-        if not to.local and kind == "error":
+        if not to.local and kind == "error" and not self.is_component(to):
             inbound.settled()
             return
         self._mailbox_of(to)
@@ -152,12 +163,24 @@ class Router:
         type_ = element.attrs.get("type")
         if type_ not in PRESENCE_TYPES:
             raise StanzaError(StanzaCondition.BAD_REQUEST, "there is no such type of presence")
-        if to is None or type_ in SUBSCRIPTIONS:
-            raise StanzaError(StanzaCondition.FEATURE_NOT_IMPLEMENTED, "this server keeps no rosters yet")
-        if not self.is_local(to) or not to.local:
+        if to is None:
+            raise StanzaError(StanzaCondition.BAD_REQUEST, f"presence of type {type_} is sent to somebody")
+        is_component = self.is_component(to)
+        if type_ in SUBSCRIPTIONS and not is_component:
+            self._mailbox_of(to)
+            if type_ == "probe":
+                presence.probe(inbound.session, to, self)
+            else:
+                presence.subscribe(inbound.session, element, to, self)
             inbound.settled()
             return
-        self._deliver(element, to, entry.PRESENCE, "", "", inbound)
+        if not is_component and not (self.is_local(to) and to.local):
+            inbound.settled()
+            return
+        if type_ in (None, "unavailable"):
+            presence.directed(inbound.session, to, self, is_available=type_ is None)
+        bounces = entry.BOUNCES if is_component and type_ is None else ""
+        self._deliver(element, to, entry.PRESENCE, "", bounces, inbound)
 
     def _route_iq(self, element: Element, to: JID, is_implied: bool, inbound: Inbound) -> None:
         type_ = element.attrs.get("type")
@@ -168,7 +191,7 @@ class Router:
         is_request = type_ in ("get", "set")
         if is_request and len(element.children) != 1:
             raise StanzaError(StanzaCondition.BAD_REQUEST, "an iq request has exactly one payload")
-        if to.local and to.resource:
+        if (to.local and to.resource) or self.is_component(to):
             self._mailbox_of(to)
             kind = entry.IQ_REQUEST if is_request else entry.IQ_RESPONSE
             self._deliver(element, to, kind, "", entry.BOUNCES if is_request else "", inbound)
@@ -249,10 +272,10 @@ class Router:
                 refuse(BLOCKED_BY_YOU)
                 return
             if outcome.status in REFUSED:
-                refuse(StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
+                refuse(COMPONENT_AWAY if self.is_component(to) else StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
                 return
             if outcome.status is Status.DUPLICATE:
-                self._recheck(user)
+                self._recheck(to.domain if self.is_component(to) else user)
             inbound.settled()
 
         self.mailbox.deliver(

@@ -1,17 +1,19 @@
-"""[server], [listen] and [limits]: the settings that several layers share. All others stand beside their code."""
+"""[server], [listen], [components] and [limits]: the settings that several layers share. All others stand beside
+their code.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
 from gateway.setting_values import address_fault
-from gateway.settings import setting
+from gateway.settings import Secret, setting, tables
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,14 @@ class ServerSettings:
     def faults(self) -> Iterator[str]:
         """Domains are compared as they come from the wire: lower case, without a resource or a port."""
         for domain in self.domains:
-            if not domain or any(c in domain for c in "/@: ") or domain != domain.lower():
+            if not _is_domain(domain):
                 yield f'domains: "{domain}" is no domain: lower case, without @, /, : or spaces'
         if len(set(self.domains)) < len(self.domains):
             yield "domains: each may be named once"
+
+
+def _is_domain(text: str) -> bool:
+    return bool(text) and not any(c in text for c in "/@: ") and text == text.lower()
 
 
 @cache
@@ -51,6 +57,7 @@ class ListenSettings:
     c2s: list[str] = setting(["127.0.0.1:5222"], help="XMPP clients, STARTTLS (RFC 6120).")
     c2s_tls: list[str] = setting(["127.0.0.1:5223"], help="XMPP clients, direct TLS (XEP-0368).")
     websocket: list[str] = setting([], help="XMPP over WebSocket (RFC 7395), at /xmpp-websocket. Not available yet.")
+    components: list[str] = setting([], help="External components (XEP-0114): plain TCP, so best on loopback alone.")
     web: list[str] = setting(["127.0.0.1:5281"], help="Admin API, dashboard, /metrics, /healthz.")
 
     def faults(self) -> Iterator[str]:
@@ -69,6 +76,46 @@ class ListenSettings:
         """What may be configured and has no effect yet."""
         if self.websocket:
             yield f"websocket: not served yet; nothing will listen on {', '.join(self.websocket)}"
+
+
+@dataclass(frozen=True)
+class ComponentSettings:
+    """One external component (XEP-0114); the table's name is its domain, in quotes."""
+
+    secret: Secret = setting(
+        Secret(), secret=True, help='What the component knows as its password; "file:PATH" reads it from a file.'
+    )
+    name: str = setting("", help="What clients show for it among the server's items (XEP-0030).")
+
+    def faults(self) -> Iterator[str]:
+        """Without a secret anybody could be the component."""
+        if not self.secret:
+            yield "secret: must be set"
+
+
+@dataclass(frozen=True)
+class ComponentsSettings:
+    """[components] External components (XEP-0114), which connect to the addresses `components` of [listen]."""
+
+    component_conflict_resolve: str = setting(
+        "kick_new",
+        choices=("kick_new", "kick_old"),
+        help="Who gets `conflict` when a component connects that is connected already.",
+    )
+    component_wait: int = setting(
+        0,
+        unit="s",
+        least=0,
+        most=3600,
+        help="How long stanzas wait for a component whose connection ended; 0 = they go back to their senders at once.",
+    )
+    domains: Mapping[str, ComponentSettings] = tables(ComponentSettings)
+
+    def faults(self) -> Iterator[str]:
+        """Domains are compared as they come from the wire."""
+        for domain in self.domains:
+            if not _is_domain(domain):
+                yield f'domains: "{domain}" is no domain: lower case, without @, /, : or spaces'
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,7 @@ def _place(tree: dict[str, Any], sections: Mapping[str, type], path: list[str], 
     for depth, part in enumerate(path[:-1]):
         name = part
         if depth == 2 and path[1] in rows:
-            # Environment names know neither hyphens nor case: `CHAT_IOS` means the file's `chat-ios`.
+            # Environment names know neither hyphens, dots nor case: `CHAT_IOS` means the file's `chat-ios`.
             name = next((known for known in node if _folded(known) == _folded(part)), part)
         below = node.setdefault(name, {})
         if not isinstance(below, dict):
@@ -211,7 +211,7 @@ def _place(tree: dict[str, Any], sections: Mapping[str, type], path: list[str], 
 
 
 def _folded(name: str) -> str:
-    return name.lower().replace("-", "_")
+    return name.lower().replace("-", "_").replace(".", "_")
 
 
 def _build(section: type, table: Mapping[str, Any], where: str, faults: list[str]) -> Any:

@@ -18,6 +18,7 @@ from gateway.telemetry import get_logger
 from gateway.xmpp.errors import StanzaCondition, StanzaError
 from gateway.xmpp.jid import JID, JIDError
 from gateway.xmpp.stanza import NotAnElement, error_reply, is_answerable, peek
+from workers.sweeper.broadcasts import Broadcasts
 
 log = get_logger(__name__)
 
@@ -30,7 +31,7 @@ ANSWER_S = 30.0
 PIECE = 100
 """Entries of one bucket's outbox that are under way at a time."""
 
-_KINDS = {"message": entry.MESSAGE, "iq": entry.IQ_RESPONSE}
+_KINDS = {"message": entry.MESSAGE, "iq": entry.IQ_RESPONSE, "presence": entry.PRESENCE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,12 @@ class NotBounced(Exception):
     """This entry must not, or cannot, be returned; the text says why."""
 
 
-def bounce_of(stanza: bytes, domains: Collection[str]) -> Bounce:
-    """The error for a stanza that its recipient's session never acknowledged; `domains` are those served here.
+def bounce_of(stanza: bytes, domains: Collection[str], components: Collection[str] = ()) -> Bounce:
+    """The error for a stanza that its recipient's session never acknowledged; `domains` are those served here,
+    `components` those of external components (XEP-0114), any address of which may be a sender.
 
-    It is `service-unavailable`, as XEP-0160 section 2 has it. Raises NotBounced.
+    It is `service-unavailable`, as XEP-0160 section 2 has it, or `remote-server-timeout` from a component. Of presence
+    only that to a component waits here, and what asks to be let in (XEP-0045) is answered. Raises NotBounced.
     """
     try:
         element = peek(stanza)
@@ -59,39 +62,57 @@ def bounce_of(stanza: bytes, domains: Collection[str]) -> Bounce:
         raise NotBounced("unreadable") from unreadable
     if element.name not in _KINDS or not is_answerable(element.name, element.attrs.get("type")):
         raise NotBounced("no-answer-allowed")  # an error is never answered by an error
-    if to.domain not in domains or not to.local:
+    away = _domain_of(element.attrs.get("to", "")) in components
+    if element.name == "presence" and not (away and element.attrs.get("type") is None):
+        raise NotBounced("no-answer-allowed")
+    if to.domain not in components and (to.domain not in domains or not to.local):
         raise NotBounced("not-local")
-    error = error_reply(element, StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
-    return Bounce(to, element.attrs.get("to", ""), _KINDS[element.name], error)
+    condition = StanzaCondition.REMOTE_SERVER_TIMEOUT if away else StanzaCondition.SERVICE_UNAVAILABLE
+    return Bounce(to, element.attrs.get("to", ""), _KINDS[element.name], error_reply(element, StanzaError(condition)))
+
+
+def _domain_of(jid: str) -> str:
+    return jid.partition("/")[0].rpartition("@")[2]
 
 
 class Bouncer:
-    """Empties outboxes: an entry leaves its outbox only after the sender's mailbox has taken the error.
+    """Empties outboxes, but for what `Broadcasts` carries: an entry leaves its outbox only after the sender's mailbox has taken the error.
 
     The entry's id is the error's origin, so that the mailbox takes it once, however many sweepers deliver it and
     wherever one of them is killed.
     """
 
-    def __init__(self, mailbox: Mailbox, sweep: Sweep, *, domains: Collection[str]) -> None:
+    def __init__(
+        self, mailbox: Mailbox, sweep: Sweep, *, domains: Collection[str], components: Collection[str] = ()
+    ) -> None:
         self._mailbox = mailbox
         self._sweep = sweep
+        self._broadcasts = Broadcasts(mailbox, sweep)
         self._domains = frozenset(domains)
+        self._components = frozenset(components)
 
     def empty(self, bucket: int) -> int:
         """Deliver what waits in one bucket's outbox; answers how many entries left it. Raises StoreError."""
         waiting = self._sweep.outbox(bucket, PIECE)
         # All go out before the first answer is waited for: they arrive in order, in one round trip.
-        sent = [(name, self._send(bucket, name, fields["stanza"])) for name, fields in waiting]
+        bounces = [(name, fields["stanza"]) for name, fields in waiting if fields["do"] == b"bounce"]
+        sent = [(name, self._send(bucket, name, stanza)) for name, stanza in bounces]
         for name, answer in sent:
             if answer is not None:
                 _expect(answer)
             self._sweep.posted(bucket, name)
-        return len(sent)
+        for name, fields in waiting:
+            self._broadcasts.carry(bucket, name, fields)
+        return len(waiting)
+
+    def fade(self, bucket: int, sid: str) -> None:
+        """See `Broadcasts.fade`."""
+        self._broadcasts.fade(bucket, sid)
 
     def _send(self, bucket: int, name: str, stanza: bytes) -> AsyncResult[Delivery | StoreError] | None:
         """None: there is nothing to deliver, the entry only leaves."""
         try:
-            bounce = bounce_of(stanza, self._domains)
+            bounce = bounce_of(stanza, self._domains, self._components)
         except NotBounced as why:
             log.info("bounce_dropped", reason=str(why))
             return None

@@ -12,7 +12,7 @@ from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.nodes import Sweep
 from gateway.mailbox.settings import OfflineSettings, RedisSettings, SmacksSettings
-from gateway.sections import ServerSettings
+from gateway.sections import ComponentsSettings, ServerSettings
 from gateway.settings import Settings
 from gateway.supervisor import notify_ready
 from gateway.telemetry import get_logger
@@ -30,8 +30,10 @@ def build(settings: Settings, journal: Journal) -> Sweeper:
     """A sweeper on a journal, as the settings say."""
     server, smacks, offline = settings.of(ServerSettings), settings.of(SmacksSettings), settings.of(OfflineSettings)
     sweep = Sweep(journal, smacks=smacks, offline=offline)
-    mailbox = Mailbox(journal, node="", smacks=smacks, offline=offline)
-    return Sweeper(journal, sweep, Bouncer(mailbox, sweep, domains=server.domains), Leases())
+    components = settings.of(ComponentsSettings).domains
+    mailbox = Mailbox(journal, node="", smacks=smacks, offline=offline, components=components)
+    bouncer = Bouncer(mailbox, sweep, domains=server.domains, components=components)
+    return Sweeper(journal, sweep, bouncer, Leases())
 
 
 def run(settings: Settings) -> None:

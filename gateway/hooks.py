@@ -216,6 +216,23 @@ class DiscoItems:
     items: list[tuple[str, str, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A client published to a node of its own account, or retracted from one (XEP-0060), and everybody who is to be
+    told of it is being told. Notify; runs in the client's greenlet, so it may wait for the store. What features publish
+    themselves, with `gateway.mailbox.pubsubs`, is not told here.
+    """
+
+    owner: JID
+    node: str
+    services: Services
+    session: SessionView
+    items: tuple[tuple[str, bytes], ...] = ()
+    """(id, payload), each payload an element that stands by itself"""
+    retracted: tuple[str, ...] = ()
+    """ids"""
+
+
 @dataclass(slots=True)
 class StreamFeatures:
     """The process is about to serve. Collect hook, fired once: add to `offered` what `Feature.stream_features` cannot

@@ -16,7 +16,7 @@ from gateway.settings import Settings
 from gateway.telemetry import get_logger
 from gateway.xmpp.errors import ErrorType, StanzaCondition, StanzaError
 from gateway.xmpp.jid import JID
-from gateway.xmpp.stanza import Element, end_tag_at, error_reply, iq_result, with_stanza_id
+from gateway.xmpp.stanza import Element, end_tag_at, error_reply, iq_result, is_answerable, with_stanza_id
 
 log = get_logger(__name__)
 
@@ -244,8 +244,8 @@ class Router:
         user = str(to.bare)
         split = end_tag_at(stanza) if entry.ARCHIVE in flags else 0
 
-        def refuse(error: StanzaError) -> None:
-            if entry.BOUNCES in flags:
+        def refuse(error: StanzaError, *, always: bool = False) -> None:
+            if entry.BOUNCES in flags or always and is_answerable(element.name, element.attrs.get("type")):
                 inbound.reply(kind, error_reply(element, error, to=sender, from_=str(to)))
             else:
                 inbound.settled()
@@ -269,7 +269,7 @@ class Router:
             if outcome.copies:
                 self.announce(outcome.copies)
             if outcome.status is Status.BLOCKED_BY_YOU:
-                refuse(BLOCKED_BY_YOU)
+                refuse(BLOCKED_BY_YOU, always=True)
                 return
             if outcome.status in REFUSED:
                 refuse(COMPONENT_AWAY if self.is_component(to) else StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))

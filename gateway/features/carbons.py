@@ -28,8 +28,8 @@ def traits(event: StanzaTraits) -> None:
     if stanza.has(ns.MUC_USER, "x") and not _is_eligible_of_room(event):
         return
     type_ = stanza.attrs.get("type", "normal")
-    if type_ in ("chat", "error"):
-        event.carbon = True
+    if type_ in ("chat", "error") or stanza.has(ns.MUC_USER, "x") and _invites(stanza):
+        event.carbon = type_ != "groupchat"
     elif type_ not in ("groupchat", "headline"):
         event.carbon = stanza.has(ns.CLIENT, "body") or any(child[0] in INSTANT_MESSAGING for child in stanza.children)
 
@@ -68,8 +68,9 @@ def disable(query: Query) -> None:
 def _switch(query: Query, *, is_on: bool) -> None:
     if not query.is_own:
         raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
-    payload: Any = next(iter(next(iter(query.iq.payload().values())).values()), None)
-    if isinstance(payload, dict) and any(not key.startswith("@") for key in payload):
+    (iq,) = query.iq.payload().values()
+    payload: Any = iq["|".join(query.iq.children[0])]
+    if payload is not None and not (isinstance(payload, dict) and all(key.startswith("@") for key in payload)):
         raise StanzaError(StanzaCondition.BAD_REQUEST, "enable and disable are empty")
     if not query.services.mailbox.carbons(query.session.grip, is_on):
         raise StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR)
@@ -79,8 +80,8 @@ def _switch(query: Query, *, is_on: bool) -> None:
 FEATURE = Feature(
     name="carbons",
     xep=Xep(280, "1.0.1"),
-    disco=(ns.CARBONS,),
-    account_disco=(ns.CARBONS,),
+    disco=(ns.CARBONS, ns.CARBONS_RULES),
+    account_disco=(ns.CARBONS, ns.CARBONS_RULES),
     iq_set={(ns.CARBONS, "enable"): enable, (ns.CARBONS, "disable"): disable},
     hooks=(On(StanzaTraits, traits),),
 )

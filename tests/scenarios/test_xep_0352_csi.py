@@ -1,0 +1,442 @@
+"""XEP-0352: what an inactive client need not see now waits, in order, and comes with what is urgent or when it asks."""
+
+import time
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from gateway.demo.stream import ServerSilent
+from gateway.xmpp import ns
+from tests.support.exchange import MESSAGE, PRESENCE, copy_of, enable_carbons, everything
+from tests.support.phone import Phone, online, sm, stanza
+from tests.support.pieces import Pieces, pieces
+from tests.support.processes import Server
+
+ACTIVE, INACTIVE = f"<active xmlns='{ns.CSI}'/>", f"<inactive xmlns='{ns.CSI}'/>"
+ACK_DELAY_S = 0.5
+
+
+def romeo(server: Server) -> Phone:
+    return online(server, server.account(), "orchard")
+
+
+def resting(server: Server, resource: str = "phone") -> Phone:
+    """A phone that is inactive, with everything acknowledged; the server knows."""
+    phone = online(server, server.account(), resource)
+    phone.send(INACTIVE)
+    until_now(phone)
+    return phone
+
+
+def until_now(phone: Phone) -> list[Element]:
+    """What the server wrote until now. The fence is no stanza, so it disturbs nothing that waits."""
+    phone.ack()
+    phone.send(f"<r xmlns='{ns.SM}'/>")
+    found: list[Element] = []
+    while (element := phone.next()).tag != sm("a"):
+        found.append(element)
+    return found
+
+
+def names(elements: list[Element]) -> list[str]:
+    """Bodies of messages, or what their first child is; types of presence."""
+    found = []
+    for each in elements:
+        if each.tag == MESSAGE:
+            body = each.findtext(stanza("body"))
+            found.append(body if body is not None else each[0].tag.rpartition("}")[2])
+        elif each.tag == PRESENCE:
+            found.append(each.findtext(stanza("status")) or each.get("type", "presence"))
+    return found
+
+
+def tell(sender: Phone, to: Phone, *inner: str, type_: str = "chat") -> None:
+    """Sends messages; returns when they are in their mailbox."""
+    for each in inner:
+        sender.send(f"<message to='{to.jid}' type='{type_}'>{each}</message>")
+    everything(sender)
+
+
+def say(text: str) -> str:
+    return f"<body>{text}</body>"
+
+
+def state(name: str) -> str:
+    return f"<{name} xmlns='{ns.CHATSTATES}'/>"
+
+
+RECEIPT = f"<received xmlns='{ns.RECEIPTS}' id='m0'/>"
+MARKER = f"<displayed xmlns='{ns.MARKERS}' id='m0'/>"
+
+
+def test_clients_are_told_that_they_may_rest(server: Server) -> None:
+    phone = Phone(server, server.account())
+
+    assert phone.features.find(f"{{{ns.CSI}}}csi") is not None
+
+
+def test_every_client_begins_active(server: Server) -> None:
+    phone, friend = online(server, server.account()), romeo(server)
+
+    tell(friend, phone, state("composing"))
+
+    assert ["composing"] == names(until_now(phone))
+
+
+@pytest.mark.parametrize("inner", [state("composing"), RECEIPT, MARKER, f"<thread>t</thread>{state('paused')}"])
+def test_what_only_keeps_books_waits_until_the_client_is_active(server: Server, inner: str) -> None:
+    phone, friend = resting(server), romeo(server)
+
+    tell(friend, phone, inner)
+    while_inactive = until_now(phone)
+    phone.send(ACTIVE)
+
+    assert [] == while_inactive
+    assert 1 == len(everything(phone))
+
+
+URGENT = {
+    "a body": ("chat", say("hello")),
+    "a body with a chat state": ("chat", say("hello") + state("active")),
+    "a body of a room": ("groupchat", say("hello")),
+    "a call": ("chat", f"<propose xmlns='{ns.CALLS}' id='c'/>"),
+    "the end of a call": ("chat", f"<retract xmlns='{ns.CALLS}' id='c'/>"),
+    "something encrypted": ("chat", f"<encrypted xmlns='{ns.OMEMO_AXOLOTL}'/>"),
+    "something unknown": ("chat", "<x xmlns='urn:example:payload'/>"),
+    "an error": ("error", f"<error type='cancel'><gone xmlns='{ns.STANZAS}'/></error>"),
+}
+
+
+@pytest.mark.parametrize("what", URGENT)
+def test_what_a_person_or_the_client_waits_for_comes_at_once(server: Server, what: str) -> None:
+    type_, inner = URGENT[what]
+    phone, friend = resting(server), romeo(server)
+
+    tell(friend, phone, inner, type_=type_)
+
+    assert 1 == len(until_now(phone))
+
+
+def test_what_is_urgent_comes_behind_all_that_waited_in_order(server: Server) -> None:
+    phone, friend = resting(server), romeo(server)
+
+    tell(friend, phone, state("composing"), RECEIPT, state("paused"))
+    before = until_now(phone)
+    tell(friend, phone, say("hello"))
+    flushed = until_now(phone)
+    tell(friend, phone, state("active"))
+    after = until_now(phone)
+    phone.send(ACTIVE)
+
+    assert ([], []) == (before, after)
+    assert ["composing", "received", "paused", "hello"] == names(flushed)
+    assert ["active"] == names(everything(phone))
+
+
+def test_what_came_behind_the_urgent_one_waits_again(server: Server) -> None:
+    phone, friend = resting(server), romeo(server)
+
+    tell(friend, phone, *(part for n in range(20) for part in (state("composing"), say(f"m{n}"), state("paused"))))
+    first = until_now(phone)
+    phone.send(ACTIVE)
+    rest = everything(phone)
+
+    everything_in_order = [part for n in range(20) for part in ("composing", f"m{n}", "paused")]
+    assert everything_in_order == names(first) + names(rest)
+    assert "paused" == names(rest)[-1]
+
+
+def test_a_request_of_another_client_comes_at_once(server: Server) -> None:
+    phone, friend = resting(server), romeo(server)
+
+    tell(friend, phone, state("composing"))
+    friend.send(f"<iq to='{phone.jid}' type='get' id='v'><query xmlns='{ns.VERSION}'/></iq>")
+    friend.send(f"<message to='{friend.account.jid}/none' type='headline'/>")
+    message, iq = phone.next(), phone.next()
+
+    assert ("composing", "v") == (names([message])[0], iq.get("id"))
+
+
+def test_the_answer_to_the_clients_own_request_comes_at_once(server: Server) -> None:
+    phone, friend = resting(server), romeo(server)
+
+    tell(friend, phone, state("composing"))
+    phone.send(f"<iq type='get' id='p' to='localhost'><ping xmlns='{ns.PING}'/></iq>")
+
+    assert ["composing"] == names([phone.next()])
+    assert "p" == phone.next().get("id")
+
+
+def test_active_brings_everything_before_the_next_request_is_answered(server: Server) -> None:
+    phone, friend = resting(server), romeo(server)
+    tablet = online(server, phone.account, "tablet")
+    tell(friend, phone, state("composing"), state("paused"))
+    tablet.send("<presence><status>here</status></presence>")
+    tablet.round_trip()
+    assert [] == until_now(phone)
+
+    phone.send(f"{ACTIVE}<iq type='get' id='p' to='localhost'><ping xmlns='{ns.PING}'/></iq>")
+    came = []
+    while (element := phone.next()).get("id") != "p":
+        came.append(element)
+
+    assert ["composing", "paused"] == [name for name in names(came) if name != "here"]
+    assert ["here"] == [name for name in names(came) if name == "here"]
+
+
+def test_of_presence_only_the_newest_of_each_device_comes(server: Server) -> None:
+    phone = resting(server)
+    tablet = online(server, phone.account, "tablet")
+    laptop = online(server, phone.account, "laptop")
+
+    for n in range(5):
+        tablet.send(f"<presence><status>t{n}</status></presence>")
+        laptop.send(f"<presence><status>l{n}</status></presence>")
+    tablet.send("<presence type='unavailable'><status>gone</status></presence>")
+    for each in (tablet, laptop):
+        everything(each)
+    while_inactive = until_now(phone)
+    phone.send(ACTIVE)
+    came = everything(phone, PRESENCE)
+
+    assert [] == while_inactive
+    assert {"gone", "l4"} == set(names(came)) and 2 == len(came)
+
+
+def test_presence_of_an_active_client_is_not_merged(server: Server) -> None:
+    phone = online(server, server.account())
+    tablet = online(server, phone.account, "tablet")
+
+    for n in range(3):
+        tablet.send(f"<presence><status>t{n}</status></presence>")
+    everything(tablet)
+
+    assert ["t0", "t1", "t2"] == [name for name in names(until_now(phone)) if name.startswith("t")]
+
+
+def test_nothing_is_lost_however_much_waits(server: Server) -> None:
+    phone, friend = resting(server), romeo(server)
+    marks = [f"<displayed xmlns='{ns.MARKERS}' id='m{n}'/>" for n in range(700)]
+
+    for start in range(0, 700, 100):
+        tell(friend, phone, *marks[start : start + 100])
+    assert [] == until_now(phone)
+    phone.send(ACTIVE)
+    found: list[str | None] = []
+    while len(found) < 700:
+        found.append(phone.skip_to(MESSAGE, PRESENCE)[0].get("id"))
+        if len(found) % 100 == 0:
+            phone.ack()
+
+    assert [f"m{n}" for n in range(700)] == found
+
+
+def test_copies_of_chat_states_wait_and_copies_of_messages_do_not(server: Server) -> None:
+    account = server.account()
+    tablet = enable_carbons(online(server, account, "tablet"))
+    phone, friend = online(server, account), romeo(server)
+    tablet.send(INACTIVE)
+    until_now(tablet)
+
+    tell(friend, phone, state("composing"))
+    waiting = until_now(tablet)
+    tell(friend, phone, say("hello"))
+    came = [copy_of(message, tablet) for message in until_now(tablet)]
+
+    assert [] == waiting
+    assert ["", "hello"] == [copy.body for copy in came]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_saying_it_twice_changes_nothing(server: Server, times: int) -> None:
+    phone, friend = online(server, server.account()), romeo(server)
+    phone.send(INACTIVE * times)
+    until_now(phone)
+    tell(friend, phone, state("composing"))
+    waiting = until_now(phone)
+    phone.send(ACTIVE * times)
+    came = everything(phone)
+    tell(friend, phone, state("paused"))
+
+    assert ([], ["composing"], ["paused"]) == (waiting, names(came), names(until_now(phone)))
+
+
+def test_a_client_that_rests_over_and_over_misses_nothing(server: Server) -> None:
+    phone, friend = online(server, server.account()), romeo(server)
+    expected, found = [], []
+
+    for n in range(10):
+        phone.send(INACTIVE)
+        tell(friend, phone, f"<displayed xmlns='{ns.MARKERS}' id='a{n}'/>")
+        phone.send(ACTIVE)
+        tell(friend, phone, f"<displayed xmlns='{ns.MARKERS}' id='b{n}'/>")
+        expected += [f"a{n}", f"b{n}"]
+        found += [message[0].get("id") for message in everything(phone)]
+
+    assert expected == found
+
+
+# Stream management
+
+
+def test_a_resumed_stream_begins_active_with_what_waited(server: Server) -> None:
+    phone, friend = resting(server), romeo(server)
+    tell(friend, phone, state("composing"))
+    assert [] == until_now(phone)
+    phone.cut()
+
+    again = Phone(server, phone.account)
+    again.resume(phone.session_id, phone.inbound)
+    again.jid = phone.jid
+    waited = everything(again)
+    tell(friend, again, state("paused"))
+
+    assert (["composing"], ["paused"]) == (names(waited), names(until_now(again)))
+
+
+def test_a_session_of_a_killed_gateway_comes_back_with_what_waited(server: Server) -> None:
+    phone, friend = resting(server), romeo(server)
+    tell(friend, phone, state("composing"), RECEIPT)
+    assert [] == until_now(phone)
+    server.kill("gateway")
+    server.wait_accepting()
+
+    friend = romeo(server)
+    tell(friend, phone, state("paused"), say("hello"))
+    again = Phone(server, phone.account)
+    again.resume(phone.session_id, phone.inbound)
+
+    assert ["composing", "received", "paused", "hello"] == names(everything(again))
+
+
+def test_what_waits_is_not_counted_as_sent(server: Server) -> None:
+    phone, friend = resting(server), romeo(server)
+    before = phone.inbound
+    tell(friend, phone, state("composing"), state("paused"))
+    assert [] == until_now(phone)
+
+    phone.ack(before)
+    phone.send(ACTIVE)
+    came = everything(phone)
+    phone.ack()
+
+    assert 2 == len(came)
+    assert phone.handled() >= 0
+
+
+def test_an_acknowledgement_beyond_what_was_written_is_refused_though_more_waits(server: Server) -> None:
+    phone, friend = resting(server), romeo(server)
+    tell(friend, phone, state("composing"))
+    assert [] == until_now(phone)
+
+    phone.ack(phone.inbound + 1)
+
+    assert phone.stream_error() is not None
+
+
+def test_it_works_without_stream_management(server: Server) -> None:
+    phone = Phone(server, server.account()).bind().available()
+    friend = romeo(server)
+    phone.send(INACTIVE)
+    phone.round_trip()
+
+    tell(friend, phone, state("composing"), state("paused"))
+    phone.send(f"{ACTIVE}")
+    first = [phone.skip_to(MESSAGE, PRESENCE) for _ in range(2)]
+    tell(friend, phone, say("hello"))
+
+    assert ["composing", "paused", "hello"] == names(first + everything(phone))
+
+
+def test_stream_management_may_be_switched_on_while_the_client_rests(server: Server) -> None:
+    phone = Phone(server, server.account()).bind().available()
+    friend = romeo(server)
+    phone.send(INACTIVE)
+    phone.round_trip()
+    tell(friend, phone, state("composing"))
+
+    phone.enable()
+    tell(friend, phone, state("paused"))
+    waiting = until_now(phone)
+    tell(friend, phone, say("hello"))
+    came = until_now(phone)
+    phone.cut()
+    again = Phone(server, phone.account)
+    resumed = again.resume(phone.session_id, phone.inbound)
+
+    assert [] == waiting
+    assert ["composing", "paused", "hello"] == names(came)
+    assert (sm("resumed"), []) == (resumed.tag, everything(again))
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("nonza", [f"<idle xmlns='{ns.CSI}'/>", "<inactive xmlns='urn:xmpp:csi:1'/>"])
+def test_what_nobody_knows_ends_the_stream(server: Server, nonza: str) -> None:
+    phone = online(server, server.account())
+    phone.send(nonza)
+
+    assert "unsupported-stanza-type" in phone.stream_error()[0].tag
+
+
+def test_a_state_before_there_is_a_session_ends_the_stream_at_most(server: Server) -> None:
+    phone = Phone(server, server.account())
+    phone.send(INACTIVE)
+    other = online(server, phone.account)
+
+    assert sm("a") != other.handled()
+
+
+def test_what_stands_inside_is_passed_over(server: Server) -> None:
+    phone, friend = online(server, server.account()), romeo(server)
+    phone.send(f"<inactive xmlns='{ns.CSI}' for='ever'><x xmlns='urn:x'>text</x></inactive>")
+    until_now(phone)
+
+    tell(friend, phone, state("composing"))
+
+    assert [] == until_now(phone)
+
+
+# Acknowledgements and pushes
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pieces]:
+    """A server that is soon out of patience."""
+    with pieces(tmp_path_factory.mktemp("csi"), settings={"smacks": {"smacks_max_ack_delay": ACK_DELAY_S}}) as server:
+        server.add_accounts(10)
+        yield server
+
+
+def obedient_for(phone: Phone, seconds: float) -> None:
+    """Answers every `<r/>`; nothing else may come."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            element = phone.stream.receive(left)
+        except ServerSilent:
+            return
+        assert sm("r") == element.tag
+        phone.ack()
+
+
+def test_what_waits_does_not_make_a_device_overdue_and_what_was_written_does(house: Pieces) -> None:
+    phone, friend = resting(house), romeo(house)
+    tell(friend, phone, state("composing"))
+    assert [] == until_now(phone)
+
+    def is_overdue() -> bool:
+        return house.session(phone.account.jid, phone.session_id).get("overdue") == "1"
+
+    obedient_for(phone, 3 * ACK_DELAY_S)
+    was_overdue = is_overdue()
+    tell(friend, phone, say("hello"))
+    house.wait(is_overdue, "the phone to be overdue")
+    came = [phone.next(), phone.next()]
+    phone.ack()
+
+    assert not was_overdue
+    assert ["composing", "hello"] == names(came)
+    house.wait(lambda: not is_overdue(), "the phone to be in time again")

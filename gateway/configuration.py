@@ -23,7 +23,7 @@ FILES_VARIABLE: Final = "WAKEGATE_CONFIG"
 """Names the files when `--config` does not; several are separated as PATH is."""
 
 ORDER: Final = (
-    *("server", "listen", "tls", "redis", "smacks", "offline", "archive"),
+    *("server", "listen", "tls", "redis", "smacks", "offline", "roster", "presence", "archive"),
     *("features", "components", "push", "limits", "web", "log"),
 )
 """The order of the reference; a section that is not listed comes last."""

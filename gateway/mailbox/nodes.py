@@ -20,6 +20,19 @@ class Chores:
     expired: tuple[str, ...]
     last_calls: tuple[str, ...]
     unfinished: tuple[str, ...]
+    fading: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asleep:
+    """A session that has slept for long: what it said of itself last, since when it sleeps, and what others shall see
+    of it: away or unavailable.
+    """
+
+    epoch: int
+    presence: bytes
+    fades_to: str
+    since_ms: int
 
 
 def heartbeat(journal: Journal, node: str, done: Callback) -> None:
@@ -73,7 +86,7 @@ class Sweep:
     def chores(self, bucket: int, most: int = 100) -> Chores:
         """What fell due; push retries that did are back on the event stream already."""
         reply = self._call("chores", bucket, most)
-        return Chores(*(tuple(sid.decode() for sid in part) for part in reply[:3]))
+        return Chores(*(tuple(sid.decode() for sid in part) for part in (*reply[:3], reply[4])))
 
     def expire(self, bucket: int, sid: str) -> tuple[Placed, ...] | None:
         """End a session whose deadline has passed. None: somebody resumed it in time."""
@@ -95,6 +108,15 @@ class Sweep:
     def last_call(self, bucket: int, sid: str) -> bool:
         """Wake the phone of a session that expires soon. False: nothing waits for it, or it is back."""
         return bool(self._call("last_call", bucket, sid) == b"ok")
+
+    def fade(self, bucket: int, sid: str) -> Asleep | None:
+        """A session whose time as available is over. None: it is back, or has ended."""
+        reply = self._call("fade", bucket, sid)
+        return Asleep(int(reply[1]), reply[2], reply[3].decode(), reply[4]) if reply[0] == b"yes" else None
+
+    def faded(self, bucket: int, sid: str, epoch: int, seen: bytes) -> bool:
+        """Others see a sleeping session like this from now on; contacts are told from the outbox. False: it is back."""
+        return bool(self._call("faded", bucket, sid, epoch, seen) == b"ok")
 
     def reap(self, bucket: int, node: str) -> int:
         """Hibernate what a dead node owned in this bucket; answers the number of sessions."""

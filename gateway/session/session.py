@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from gevent.event import Event
 
+from gateway.features import presence
 from gateway.mailbox import entry
 from gateway.mailbox.errors import StoreError, StoreUnavailable
 from gateway.mailbox.model import Grip
@@ -23,7 +24,6 @@ from gateway.telemetry import get_logger
 from gateway.xmpp import counter, ns
 from gateway.xmpp.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from gateway.xmpp.jid import JID, JIDError
-from gateway.xmpp.reading import child_text
 from gateway.xmpp.stanza import Element, error_reply, is_answerable
 
 log = get_logger(__name__)
@@ -207,25 +207,13 @@ class Session:
         arrival.reply(entry.MESSAGE if element.name == "message" else entry.IQ_RESPONSE, reply)
 
     def _own_presence(self, element: Element, arrival: Arrival) -> None:
-        """RFC 6121 sections 4.2 to 4.5, towards the user's own resources; rosters are not there yet."""
-        priority: int | None = None
-        if element.attrs.get("type") is None:
-            priority = _priority(element)
-        stanza = element.retagged({"from": str(self.jid), "to": self.user})
-
-        def done(answer: Any) -> None:
-            if isinstance(answer, StoreError):
-                self.store_failed(answer)
-                return
-            if answer is None:
-                self.lost()
-                return
-            tail, _former, placed = answer
-            self.node.router.announce(placed)
-            self.cursor.reaches(tail)
-            arrival.settled()
-
-        self.node.mailbox.presence(self.grip, priority=priority, stanza=stanza, done=done)
+        """RFC 6121 sections 4.2 to 4.5. Waits for the mailbox, so that what comes next cannot overtake it."""
+        said = presence.broadcast(self, element, self.node.router)
+        if said is None:
+            self.lost()
+            return
+        self.cursor.reaches(said.tail)
+        arrival.settled()
 
     def append(self, kind: str, stanza: bytes, *, inbound: int | None) -> None:
         """Queue a stanza of the server's own for this client, with the inbound count it answers."""
@@ -344,6 +332,7 @@ class Session:
             self.say_last_words()
             if by_client or self.node.mailbox.hibernate(self.grip) == "not-resumable":
                 self.node.router.announce(self.node.mailbox.close(self.grip))
+                presence.farewell(self.user, self.node.router)
         except StoreError as error:
             # What was submitted takes effect as soon as Redis is back; should this process die first, its lease lapses.
             log.warning("session_end_delayed", session=self.grip.sid, error=str(error))
@@ -364,14 +353,3 @@ class Session:
         told = Event()
         self.acknowledge_inbound(count, told.set)
         told.wait(LAST_WORDS_S)
-
-
-def _priority(element: Element) -> int:
-    """RFC 6121 section 4.7.2.3: -128 to 127, 0 when absent or unreadable."""
-    if not element.has(ns.CLIENT, "priority"):
-        return 0
-    text = child_text(element, (ns.CLIENT, "priority"))
-    try:
-        return max(-128, min(127, int(text)))
-    except ValueError:
-        return 0

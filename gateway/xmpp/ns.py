@@ -43,6 +43,7 @@ COMMANDS: Final = "http://jabber.org/protocol/commands"  # XEP-0050
 RSM: Final = "http://jabber.org/protocol/rsm"  # XEP-0059
 VERSION: Final = "jabber:iq:version"  # XEP-0092
 TIME: Final = "urn:xmpp:time"  # XEP-0202
+IDLE: Final = "urn:xmpp:idle:1"  # XEP-0319
 LAST_ACTIVITY: Final = "jabber:iq:last"  # XEP-0012
 PRIVATE: Final = "jabber:iq:private"  # XEP-0049
 VCARD: Final = "vcard-temp"  # XEP-0054

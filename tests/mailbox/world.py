@@ -21,6 +21,7 @@ from gateway.mailbox.model import Bound, Delivery, Grip, NotResumed, Origin, Pla
 from gateway.mailbox.nodes import Sweep
 from gateway.mailbox.pushes import Cancelled, Event, Later, Pushes, Registration, Send
 from gateway.mailbox.settings import OfflineSettings, SmacksSettings
+from gateway.xmpp.stanza import end_tag_at
 
 JULIET = "juliet@localhost"
 ROMEO = "romeo@localhost/orchard"
@@ -91,6 +92,17 @@ class Client:
 
     def overdue(self, is_overdue: bool = True) -> Any:
         return waited(lambda done: self.world.mailbox.overdue(self.grip, is_overdue, done))
+
+    def carbons(self, is_on: bool = True) -> bool:
+        return self.world.mailbox.carbons(self.grip, is_on)
+
+    def rest(self, is_inactive: bool = True) -> Any:
+        return waited(lambda done: self.world.mailbox.rest(self.grip, is_inactive, done))
+
+    def shown(self, low: str, high: str) -> Any:
+        """A page of the archive, by whose end the client has everything in (low, high]. It holds nothing here."""
+        name = self.world.name("page")
+        return self.world.call("archive_results", self.sid, self.grip.epoch, name, *self.world.mailbox.limits, low, high)
 
     def enable(self, *, max_ms: int = 600_000, push_max_ms: int = 0, base: int = 0, is_resumable: bool = True) -> Any:
         return self.world.mailbox.enable(
@@ -195,6 +207,8 @@ class World:
         if priority is not None:
             client.presence(priority)
             client.ack_all()
+            # Its own presence came back to it; tests count from what comes after that.
+            self.redis.hset(keys.key(client.grip.at, "session", client.sid), mapping={"tail": 0, "acked": 0})
         return client
 
     def deliver(
@@ -212,7 +226,7 @@ class World:
         answer: Delivery = waited(
             lambda done: self.mailbox.deliver(
                 user=user, resource=to, sender=sender, origin=origin, kind=kind, type=type, flags=flags, stanza=stanza,
-                done=done,
+                split=end_tag_at(stanza), done=done,
             )
         )  # fmt: skip
         return answer

@@ -82,6 +82,7 @@ class Sweeper:
             (self._expire, chores.expired),
             (self._last_call, chores.last_calls),
             (self._finish, chores.unfinished),
+            (self._bouncer.fade, chores.fading),
         ):
             for sid in sids:
                 try:

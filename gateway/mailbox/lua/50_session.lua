@@ -2,26 +2,6 @@
 -- Keys: acct:{user}, res:{user}, s:{sid}, q:{sid}, back:{sid}, pres:{sid}, push:{user}, due, calls, node:{node},
 -- old:{user}
 
--- Tell the account's other available sessions; answers are appended to `placed` as sid, node, position.
-local function broadcast(p, s, body, stamp, limits, placed)
-  local jid = redis.call('HGET', K.session(p, s.sid), 'jid')
-  for _, other in ipairs(available(p, s.user, s.sid, true)) do
-    local position = put_presence(p, other, stamp, jid, body, limits)
-    local n = #placed
-    placed[n + 1], placed[n + 2], placed[n + 3] = other.sid, other.node, position
-  end
-end
-
-local UNAVAILABLE = "<presence from='%s' to='%s' type='unavailable'/>"
-
--- The session's end, towards those who know that it is available.
-local function broadcast_unavailable(p, s, limits, placed)
-  if s.priority == '' then return end
-  local v = redis.call('HMGET', K.session(p, s.sid), 'jid', 'ujid')
-  -- gsub would take % in a JID for a pattern; format does not
-  broadcast(p, s, string.format(UNAVAILABLE, v[1], v[2]), now(), limits, placed)
-end
-
 -- A device that binds its resource anew keeps its registrations, though the client may not enable them again.
 local function relink(p, user, resource, sid)
   local key = K.registrations(p, user)
@@ -85,7 +65,7 @@ register('bind', function(keys, args)
   if not old and redis.call('HLEN', K.resources(p, user)) >= tonumber(args[8]) then return { 'too-many' } end
   local back, important, covered, urgent, placed = 0, 0, 0, 0, {}
   if old then
-    broadcast_unavailable(p, old, limits_of(args, 10), placed)
+    Presence.unavailable(p, old, limits_of(args, 10), placed)
     back, important, covered, urgent = inherit(p, old, sid)
     retire(p, old, tonumber(args[9]))
     redis.call('DEL', K.session(p, old.sid))
@@ -136,6 +116,7 @@ local function put_to_sleep(p, s, lead)
   redis.call('ZADD', K.due(p), at + max, s.sid)
   s.state, s.node, s.inactive = ASLEEP, '', false
   if s.reg then redis.call('ZADD', K.lastcalls(p), at + max - math.min(lead, max / 2), s.sid) end
+  Presence.sleep(p, s)
   wake(p, s, 'hibernation')
   return at + max
 end
@@ -202,5 +183,6 @@ register('resume', function(keys, args)
   redis.call('HSET', key, 'covered', s.covered)
   cancel_events(p, s)
   catch_up(p, s, limits)
+  Presence.woken(p, s)
   return answer(former)
 end)

@@ -29,8 +29,8 @@ local function put_back(p, user, flags, stamp, body, push)
 end
 
 -- Is a message sure to be in the archive? Then its end without an acknowledgement loses nothing.
-local function is_archived(p, user, flags, stamp)
-  return has(flags, 'a') and Archive.holds(p, user, stamp)
+local function is_archived(p, user, stamp)
+  return string.find(stamp, '-', 1, true) and Archive.holds(p, user, stamp)
 end
 
 local function settle(p, s, entry, how, others, limits, placed)
@@ -41,7 +41,7 @@ local function settle(p, s, entry, how, others, limits, placed)
   local stored = has(flags, 's')
   if how == 'store' and stored then
     put_back(p, s.user, flags, stamp, body, 'LPUSH')
-  elseif how ~= 'drop' and is_archived(p, s.user, flags, stamp) then
+  elseif how ~= 'drop' and is_archived(p, s.user, stamp) then
     fate(p, 'archived', 1)
   elseif how == 'deliver' and hand_over(p, s, others, flags, stamp, body, limits, placed) then
     return
@@ -108,7 +108,7 @@ local function begin_end(p, s, how, max_old, limits, placed)
   redis.call('HSET', K.session(p, s.sid), 'state', ENDING, 'node', '', 'owner', '', 'how', how,
     'unnotified', has_uncovered(s) and '1' or '0')
   s.state, s.node = ENDING, ''
-  if how ~= 'drop' then broadcast_unavailable(p, s, limits, placed) end
+  if how ~= 'drop' then Presence.unavailable(p, s, limits, placed) else Presence.bereave(p, s) end
 end
 
 local function ended(done, placed)
@@ -157,7 +157,7 @@ register('finish', function(keys, args)
 end)
 
 -- chores: what fell due in this bucket   KEYS[1] prefix   ARGV most of each
--- answers {expired sids, sids for a last call, sids whose end is unfinished, retries moved}
+-- answers {expired sids, sids for a last call, sids whose end is unfinished, retries moved, sids that fade}
 register('chores', function(keys, args)
   local p, at, most = keys[1], now(), tonumber(args[1])
   local retries = redis.call('ZRANGEBYSCORE', K.retries(p), '-inf', at, 'LIMIT', 0, most)
@@ -172,6 +172,7 @@ register('chores', function(keys, args)
     redis.call('ZRANGEBYSCORE', K.due(p), '-inf', at, 'LIMIT', 0, most),
     redis.call('ZRANGEBYSCORE', K.lastcalls(p), '-inf', at, 'LIMIT', 0, most),
     redis.call('SRANDMEMBER', K.endings(p), most), #retries,
+    redis.call('ZRANGEBYSCORE', K.fading(p), '-inf', at, 'LIMIT', 0, most),
   }
 end)
 

@@ -1,30 +1,292 @@
--- presence: what a session says of itself, and the offline messages that its first presence lets in
--- Keys: acct:{user}, res:{user}, s:{sid}, q:{sid}, back:{sid}, pres:{sid}, off:{user}, ends
+-- Presence (RFC 6121 section 4): what a session says of itself, who is told, and what becomes of it when nobody is there
+-- Keys: acct:{user}, res:{user}, roster:{user}, reqs:{user} hash, s:{sid} (presence, told, faded, fade_after, fade_to,
+--       slept_at), dir:{sid} set, fading zset, out stream, and those of the queue
+--
+-- Presence is kept without `to`, which is written into it for each recipient. `faded`: what others see of a session
+-- that has slept for long ('unavailable', or a stanza), '' when they see what it said. Entries of the outbox, from
+-- which a sweeper tells contacts, say only that something about a session has changed: what is true is looked up then.
 
--- What other resources said before this one came.
-local function introduce(p, s, stamp, limits)
-  for _, other in ipairs(available(p, s.user, s.sid, true)) do
-    local v = redis.call('HMGET', K.session(p, other.sid), 'jid', 'presence')
-    put_presence(p, s, stamp, v[1], v[2], limits)
+do
+
+local DIRECTED = 1000   -- JIDs that got directed presence and are told of the end (section 4.6)
+local UNAVAILABLE = "<presence from='%s' type='unavailable'/>"
+local UNAVAILABLE_TO = "<presence from='%s' to='%s' type='unavailable'/>"
+
+local function addressed(body, to)
+  local at = string.match(body, '^<[^%s/>]+()')
+  if not at then return body end
+  return string.sub(body, 1, at - 1) .. " to='" .. to .. "'" .. string.sub(body, at)
+end
+
+-- What others may see of an available session, without `to`, and its full JID; nil when it has faded from sight.
+local function seen(p, sid)
+  local v = redis.call('HMGET', K.session(p, sid), 'presence', 'faded', 'user', 'resource')
+  local full = v[3] .. '/' .. v[4]
+  if v[2] == 'unavailable' then return nil, full end
+  return v[2] and v[2] ~= '' and v[2] or v[1], full
+end
+
+local function gone(p, sid, to)   -- gsub would take % in a JID for a pattern; format does not
+  return string.format(UNAVAILABLE_TO, redis.call('HGET', K.session(p, sid), 'jid'), to)
+end
+
+-- Presence of all of an account's available sessions for `to`: full JID, stanza, …; with `leaving`, that they are gone.
+function Presence.of(p, user, to, leaving)
+  local found = {}
+  for _, s in ipairs(available(p, user, '', true)) do
+    local body, full = seen(p, s.sid)
+    if body then
+      found[#found + 1], found[#found + 2] = full, leaving and gone(p, s.sid, to) or addressed(body, to)
+    end
+  end
+  return found
+end
+
+-- To each of an account's available sessions but one; told in `placed`.
+function Presence.put(p, user, except, stamp, from, body, limits, placed)
+  for _, other in ipairs(available(p, user, except, true)) do
+    local n, position = #placed, put_presence(p, other, stamp, from, body, limits)
+    placed[n + 1], placed[n + 2], placed[n + 3] = other.sid, other.node, position
   end
 end
 
--- presence: kept, told to the account's other resources; the first non-negative one lets the offline store flow in
--- KEYS[1] prefix   ARGV sid, epoch, priority ('' = unavailable), queue limit, quota, stanza, serial
--- answers {'ok', former priority, tail, sid, node, position, …} | {'stale'}
+-- Contacts with whom presence is shared and that the user does not block: JID, subscription, …
+local function contacts_of(p, user)
+  local found, all = {}, redis.call('HGETALL', K.roster(p, user))
+  local blocks = #all > 0 and redis.call('EXISTS', K.blocked(p, user)) == 1
+  for i = 1, #all, 2 do
+    local subscription = cjson.decode(all[i + 1]).s
+    if subscription ~= 'none' and not (blocks and Blocking.blocks(p, user, all[i])) then
+      found[#found + 1], found[#found + 2] = all[i], subscription
+    end
+  end
+  return found
+end
+
+local function lines(list) return table.concat(list, '\n') end
+
+-- Somebody has to tell contacts what this session is now: the gateway at once, or else the sweeper.
+local function tell_later(p, s, directed, own)
+  if #directed == 0 and not own and redis.call('HLEN', K.roster(p, s.user)) == 0 then return end
+  local v = redis.call('HMGET', K.session(p, s.sid), 'resource', 'jid')
+  redis.call('XADD', K.outbox(p), '*', 'do', 'presence', 'user', s.user, 'sid', s.sid, 'resource', v[1], 'jid', v[2],
+    'directed', lines(directed), 'own', own and '1' or '')
+end
+
+local function take_directed(p, sid)
+  local found = redis.call('SMEMBERS', K.directed(p, sid))
+  if #found > 0 then redis.call('DEL', K.directed(p, sid)) end
+  return found
+end
+
+-- The session's end, towards everybody who knows that it is available. Called while its hash is still there.
+function Presence.unavailable(p, s, limits, placed)
+  local directed = take_directed(p, s.sid)
+  redis.call('ZREM', K.fading(p), s.sid)
+  if s.priority == '' and #directed == 0 then return end
+  if s.priority ~= '' then
+    local v = redis.call('HMGET', K.session(p, s.sid), 'resource', 'ujid')
+    Presence.put(p, s.user, s.sid, now(), s.user .. '/' .. v[1], gone(p, s.sid, v[2]), limits, placed)
+    if Presence.left then Presence.left(p, s.user, '') end
+  end
+  tell_later(p, s, directed)
+end
+
+-- The account is being removed: its contacts are told of a session that nothing will be known of later.
+function Presence.bereave(p, s)
+  local list, directed = {}, take_directed(p, s.sid)
+  redis.call('ZREM', K.fading(p), s.sid)
+  if s.priority ~= '' then
+    local contacts = contacts_of(p, s.user)
+    for i = 1, #contacts, 2 do
+      if contacts[i + 1] ~= 'to' then list[#list + 1] = contacts[i] end
+    end
+  end
+  for _, jid in ipairs(directed) do list[#list + 1] = jid end
+  tell_later(p, s, list)
+end
+
+-- The session is asleep: it stays available for as long as it said with its presence.
+function Presence.sleep(p, s)
+  if s.priority == '' then return end
+  local key = K.session(p, s.sid)
+  local after = tonumber(redis.call('HGET', key, 'fade_after') or '')
+  if not after then return end
+  redis.call('HSET', key, 'slept_at', now())
+  redis.call('ZADD', K.fading(p), now() + after, s.sid)
+end
+
+-- The session is back: what it said of itself is true again.
+function Presence.woken(p, s)
+  local key = K.session(p, s.sid)
+  redis.call('ZREM', K.fading(p), s.sid)
+  if (redis.call('HGET', key, 'faded') or '') ~= '' then
+    redis.call('HSET', key, 'faded', '')
+    if s.priority ~= '' then tell_later(p, s, {}, true) end
+  end
+end
+
+-- What other resources said before this one came, requests that wait for an answer, and the account's own events.
+local function introduce(p, s, stamp, limits)
+  local v = redis.call('HMGET', K.session(p, s.sid), 'ujid', 'notify', 'resource')
+  for _, other in ipairs(available(p, s.user, s.sid, true)) do
+    local body, full = seen(p, other.sid)
+    if body then put_presence(p, s, stamp, full, addressed(body, v[1]), limits) end
+  end
+  local requests = redis.call('HGETALL', K.requests(p, s.user))
+  for i = 1, #requests, 2 do put_presence(p, s, stamp, requests[i], requests[i + 1], limits) end
+  if v[2] and v[2] ~= '' and Pubsub.last_items then
+    for _, item in ipairs(Pubsub.last_items(p, s.user, s.user, s.user .. '/' .. v[3], v[1], v[2])) do
+      put_aside(p, s, 'e', stamp, item[1], item[2], limits)
+    end
+  end
+end
+
+-- presence: kept, told to the account's resources, the one that sent it included (sections 4.2.2, 4.4.2); the first
+-- non-negative one lets the offline store flow in
+-- KEYS[1] prefix
+-- ARGV sid, epoch, priority ('' = unavailable), queue limit, quota, stanza without `to`, serial, ms that the session
+--      stays available asleep, what it is after that ('away' or 'unavailable')
+-- answers {'ok', former priority, tail, {sid, node, position, …}, {contact, subscription, …}, {JID that got directed
+--         presence and has to be told, …}, PEP nodes it wants} | {'stale'}
 register('presence', function(keys, args)
   local p, limits, stamp = keys[1], limits_of(args, 4), now()
   local s = own(p, args[1], args[2])
   if not s then return { 'stale' } end
   local key, former, was_available, placed = K.session(p, s.sid), s.priority, is_available(s), {}
-  local v = redis.call('HMGET', key, 'serial', 'former_priority')
-  if tonumber(args[7]) <= tonumber(v[1]) then return { 'ok', v[2], s.tail } end
-  redis.call('HSET', key, 'priority', args[3], 'presence', args[6], 'serial', args[7], 'former_priority', former)
-  s.priority = args[3]
-  if s.priority ~= '' or former ~= '' then broadcast(p, s, args[6], stamp, limits, placed) end
-  if s.priority ~= '' and former == '' then introduce(p, s, stamp, limits) end
-  if is_available(s) and not was_available then drain(p, s, limits) end
-  local answer = { 'ok', former, s.tail }
-  for _, value in ipairs(placed) do answer[#answer + 1] = value end
-  return answer
+  local v = redis.call('HMGET', key, 'serial', 'former_priority', 'told', 'resource', 'ujid', 'notify')
+  local directed, is_new = {}, tonumber(args[7]) > tonumber(v[1])
+  if is_new then
+    if args[3] == '' then directed = take_directed(p, s.sid) end
+    redis.call('HSET', key, 'priority', args[3], 'presence', args[6], 'serial', args[7], 'former_priority', former,
+      'told', lines(directed), 'faded', '', 'fade_after', args[8] or '', 'fade_to', args[9] or '')
+    s.priority = args[3]
+    if s.priority ~= '' or former ~= '' then
+      local body = addressed(args[6], v[5])
+      Presence.put(p, s.user, s.sid, stamp, s.user .. '/' .. v[4], body, limits, placed)
+      if s.priority ~= '' then
+        local n, position = #placed, put_presence(p, s, stamp, s.user .. '/' .. v[4], body, limits)
+        placed[n + 1], placed[n + 2], placed[n + 3] = s.sid, s.node, position
+      elseif Presence.left then
+        Presence.left(p, s.user, args[6])
+      end
+    end
+    if s.priority ~= '' and former == '' then introduce(p, s, stamp, limits) end
+    if is_available(s) and not was_available then drain(p, s, limits) end
+  else   -- sent again after a lost connection: contacts may not have been told yet
+    former = v[2]
+    for jid in string.gmatch(v[3] or '', '[^\n]+') do directed[#directed + 1] = jid end
+  end
+  local contacts = (s.priority ~= '' or former ~= '') and contacts_of(p, s.user) or {}
+  return { 'ok', former, visible(s), placed, contacts, directed, v[6] or '' }
 end)
+
+-- direct: directed presence goes to somebody who would not hear of the session's end otherwise (section 4.6.3)
+-- KEYS[1] prefix   ARGV sid, epoch, JID, '1' available or '0'   answers 'ok' | 'full' | 'stale'
+register('direct', function(keys, args)
+  local p = keys[1]
+  local s = own(p, args[1], args[2])
+  if not s then return 'stale' end
+  local key = K.directed(p, s.sid)
+  if args[4] == '0' then
+    redis.call('SREM', key, args[3])
+    return 'ok'
+  end
+  local subscription = s.priority ~= '' and Roster.subscription(p, s.user, bare_of(args[3]))
+  if subscription == 'from' or subscription == 'both' then return 'ok' end
+  if redis.call('SCARD', key) >= DIRECTED and redis.call('SISMEMBER', key, args[3]) == 0 then return 'full' end
+  redis.call('SADD', key, args[3])
+  return 'ok'
+end)
+
+-- meet: somebody's presence comes to a contact, and the contact's presence is the answer (sections 4.2.3, 4.3)
+-- KEYS[1] prefix
+-- ARGV contact, who comes (full JID), their bare JID, stanza ('' = only asks), '1' if they ask, PEP nodes they want,
+--      session that is not told, queue limit, quota
+-- answers {'ok' | 'refused' (asked, but no subscription lets them see) | 'blocked', {sid, node, position, …},
+--         {full JID, stanza, …}, {name, event, …}}
+register('meet', function(keys, args)
+  local p, contact, from, bare, limits = keys[1], args[1], args[2], args[3], limits_of(args, 8)
+  if Blocking.blocks(p, contact, from) then return { 'blocked', {}, {}, {} } end
+  local placed, shown, events = {}, {}, {}
+  if args[4] ~= '' then Presence.put(p, contact, args[7], now(), from, args[4], limits, placed) end
+  if args[5] ~= '1' then return { 'ok', placed, shown, events } end
+  local subscription = Roster.subscription(p, contact, bare)
+  if subscription ~= 'from' and subscription ~= 'both' then return { 'refused', placed, shown, events } end
+  shown = Presence.of(p, contact, bare)
+  if args[6] ~= '' and Pubsub.last_items then
+    for _, item in ipairs(Pubsub.last_items(p, contact, contact, from, bare, args[6])) do
+      events[#events + 1], events[#events + 2] = item[1], item[2]
+    end
+  end
+  return { 'ok', placed, shown, events }
+end)
+
+-- receive: what others answered to a session's presence
+-- KEYS[1] prefix   ARGV sid, epoch, queue limit, quota, then kind, name, stanza, …   answers {'ok', tail} | {'stale'}
+register('receive', function(keys, args)
+  local p, limits, stamp = keys[1], limits_of(args, 3), now()
+  local s = own(p, args[1], args[2])
+  if not s then return { 'stale' } end
+  for i = 5, #args, 3 do put_aside(p, s, args[i], stamp, args[i + 1], args[i + 2], limits) end
+  return { 'ok', visible(s) }
+end)
+
+-- shown: presence of an account's sessions   KEYS[1] prefix   ARGV user, to whom, '1' = that they are gone
+-- answers {full JID, stanza, …}
+register('shown', function(keys, args) return Presence.of(keys[1], args[1], args[2], args[3] == '1') end)
+
+-- audience: who is to be told what about a session that has changed (an entry of the outbox)
+-- KEYS[1] prefix   ARGV user, sid, resource, full JID escaped
+-- answers {'here' | 'gone' | 'again' (its resource is available with another session), stanza without `to`, {contact,
+--         subscription, …}}
+register('audience', function(keys, args)
+  local p, user, sid = keys[1], args[1], args[2]
+  local left = string.format(UNAVAILABLE, args[4])
+  local s = load(p, sid)
+  if s and s.state ~= ENDING then
+    if s.priority == '' then return { 'gone', left, {} } end   -- it has said so itself
+    return { 'here', seen(p, sid) or left, contacts_of(p, user) }
+  end
+  local other = redis.call('HGET', K.resources(p, user), args[3])
+  local o = other and load(p, other)
+  if o and o.state ~= ENDING and o.priority ~= '' then return { 'again', left, {} } end
+  return { 'gone', left, contacts_of(p, user) }
+end)
+
+-- farewells: outbox entries about an account's sessions   KEYS[1] prefix   ARGV user, most looked at
+-- answers XRANGE's entries
+register('farewells', function(keys, args)
+  local found = {}
+  for _, entry in ipairs(redis.call('XREVRANGE', K.outbox(keys[1]), '+', '-', 'COUNT', args[2])) do
+    local fields = entry[2]
+    if fields[2] == 'presence' and fields[4] == args[1] then table.insert(found, 1, entry) end
+  end
+  return found
+end)
+
+-- fade: a session has slept for so long that it is no more seen as available; how that looks is the caller's
+-- KEYS[1] prefix   ARGV sid   answers {'yes', epoch, presence, 'away' | 'unavailable', asleep since ms} | {'no'}
+register('fade', function(keys, args)
+  local p = keys[1]
+  local s = load(p, args[1])
+  local v = redis.call('HMGET', K.session(p, args[1]), 'presence', 'fade_to', 'slept_at')
+  if not s or s.state ~= ASLEEP or s.priority == '' then
+    redis.call('ZREM', K.fading(p), args[1])
+    return { 'no' }
+  end
+  return { 'yes', s.epoch, v[1], v[2], tonumber(v[3]) }
+end)
+
+-- faded: others see the session so from now on, until it is back
+-- KEYS[1] prefix   ARGV sid, epoch, stanza without `to`, or 'unavailable'   answers 'ok' | 'kept'
+register('faded', function(keys, args)
+  local p = keys[1]
+  local s = own(p, args[1], args[2])
+  if redis.call('ZREM', K.fading(p), args[1]) == 0 or not s or s.state ~= ASLEEP then return 'kept' end
+  redis.call('HSET', K.session(p, s.sid), 'faded', args[3])
+  tell_later(p, s, {}, true)
+  return 'ok'
+end)
+
+end

@@ -1,0 +1,126 @@
+"""RFC 6121 sections 3 and 4: presence and subscriptions, as the router and sessions hand them on.
+
+Presence is no payload of its own, so this is less a feature than the part of the router that is about presence. It
+waits for the store in the greenlet of the sender's connection, so that a client's stanzas keep their order.
+"""
+
+from __future__ import annotations
+
+from gateway.features.roster import roster_full
+from gateway.hooks import Feature, PresenceChanged, PresenceSending, Services, SessionView
+from gateway.mailbox.entry import PRESENCE
+from gateway.mailbox.errors import StoreError
+from gateway.mailbox.presence_settings import PresenceSettings
+from gateway.mailbox.presences import Presences, Said
+from gateway.mailbox.rosters import RosterSettings
+from gateway.mailbox.subscriptions import RosterFull, Subscriptions, plain
+from gateway.telemetry import get_logger
+from gateway.xmpp import ns
+from gateway.xmpp.jid import JID
+from gateway.xmpp.reading import child_text
+from gateway.xmpp.stanza import Element
+
+log = get_logger(__name__)
+
+
+def broadcast(session: SessionView, element: Element, services: Services) -> Said | None:
+    """A session's own presence: sections 4.2 (initial), 4.4 (later) and 4.5 (unavailable). None: it is no more ours.
+
+    Raises StoreError; StanzaError if a feature refuses the presence.
+    """
+    priority = None if element.attrs.get("type") else _priority(element)
+    if services.features.wants(PresenceSending):
+        element = services.features.fire(PresenceSending(session, element, priority, services)).element
+    full, bare = str(session.jid), str(session.jid.bare)
+    stanza = element.retagged({"from": full, "to": None})
+    settings = services.settings.of(PresenceSettings)
+    presences = Presences(services.mailbox, services.announce)
+    said = presences.say(
+        session.grip,
+        user=bare,
+        priority=priority,
+        stanza=stanza,
+        fade_ms=settings.hibernation_available_time * 1000,
+        fade_to=settings.hibernation_presence,
+    )
+    if said is None:
+        return None
+    subscriptions = Subscriptions(services.mailbox, services.announce)
+    presences.tell(
+        said,
+        grip=session.grip,
+        full=full,
+        bare=bare,
+        stanza=stanza,
+        is_initial=priority is not None and said.former is None,
+        refused=lambda contact: subscriptions.refused(user=bare, contact=contact),
+    )
+    if services.features.wants(PresenceChanged):
+        services.features.fire(PresenceChanged(session, element, said.former, priority, services))
+    return said
+
+
+def _priority(element: Element) -> int:
+    """RFC 6121 section 4.7.2.3: -128 to 127, 0 when absent or unreadable."""
+    if not element.has(ns.CLIENT, "priority"):
+        return 0
+    text = child_text(element, (ns.CLIENT, "priority"))
+    try:
+        return max(-128, min(127, int(text)))
+    except ValueError:
+        return 0
+
+
+def directed(session: SessionView, to: JID, services: Services, *, is_available: bool) -> None:
+    """Section 4.6: directed presence is about to be delivered. Never blocks."""
+    if to.bare != session.jid.bare:
+        Presences(services.mailbox, services.announce).direct(session.grip, str(to), is_available=is_available)
+
+
+def probe(session: SessionView, to: JID, services: Services) -> None:
+    """Section 4.3: a client asks for a contact's presence itself; the answer goes to it alone. Never blocks."""
+    presences = Presences(services.mailbox, services.announce)
+    contact, bare = str(to.bare), str(session.jid.bare)
+
+    def answered(reply: object) -> None:
+        if not isinstance(reply, list) or reply[0] == b"blocked":
+            return
+        answers: list[bytes | str] = []
+        for i in range(0, len(reply[2]), 2):
+            answers.extend((PRESENCE, reply[2][i], reply[2][i + 1]))
+        if not answers:
+            kind = "unsubscribed" if reply[0] == b"refused" else "unavailable"
+            answers = [PRESENCE, contact, plain(contact, bare, kind)]
+        presences.receive(session.grip, answers)
+
+    presences.meet(contact, full=str(session.jid), bare=bare, asks=True, then=answered)
+
+
+def subscribe(session: SessionView, element: Element, to: JID, services: Services) -> None:
+    """Section 3: a stanza that manages subscriptions, to an account here. Raises StanzaError, StoreError."""
+    user, contact = str(session.jid.bare), str(to.bare)
+    if user == contact:
+        return  # one's own resources see each other anyway
+    stanza = element.retagged({"from": user, "to": contact})
+    settings = services.settings.of(RosterSettings)
+    try:
+        Subscriptions(services.mailbox, services.announce).send(
+            user=user,
+            contact=contact,
+            type_=element.attrs["type"],
+            stanza=stanza,
+            most_items=settings.max_items,
+        )
+    except RosterFull as full:
+        raise roster_full() from full
+
+
+def farewell(user: str, services: Services) -> None:
+    """A session has just ended: contacts hear of it now and not with the sweeper's next round."""
+    try:
+        Presences(services.mailbox, services.announce).farewells(user)
+    except StoreError as error:
+        log.warning("farewell_left_to_the_sweeper", error=str(error))
+
+
+FEATURE = Feature(name="presence", stream_features=f"<sub xmlns='{ns.SUBSCRIPTION_PRE_APPROVAL}'/>")

@@ -1,0 +1,255 @@
+"""Presence between accounts (RFC 6121 section 4): the operations of `lua/65_presence.lua`, and who is told when.
+
+What a session says is kept by its own mailbox first (`say`); then every contact's mailbox is asked to `meet`: one
+operation, that hands the presence on and answers with the contact's own. None waits for another. A session's end is
+told from the outbox, by whoever comes first: the gateway that saw it, or a sweeper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult
+
+from gateway.mailbox import keys
+from gateway.mailbox.entry import EVENT, PRESENCE
+from gateway.mailbox.errors import StoreError, StoreUnavailable
+from gateway.mailbox.library import function
+from gateway.mailbox.mailbox import Mailbox, placed
+from gateway.mailbox.model import Grip, Placed
+from gateway.xmpp.escape import escape
+from gateway.xmpp.jid import JID
+
+Announce = Callable[[tuple[Placed, ...], bytes], None]
+"""tells the owners of sessions that their queues have grown, and with what, if all got the same"""
+
+Refused = Callable[[str], None]
+"""gets the bare JID of a contact that knows nothing of the subscription one believed in"""
+
+PIECE, PIECE_BYTES = 300, 1_048_576
+"""answers, and bytes of them, that go into a queue with one operation"""
+
+ANSWER_S = 30.0
+"""how long the end of a broadcast is waited for; later its outbox entry is still there"""
+
+LOOKED_AT = 200
+"""newest entries of an outbox among which a session's end is looked for; what is older a sweeper has seen"""
+
+READS, IS_READ = frozenset({"to", "both"}), frozenset({"from", "both"})
+
+_MEET, _RECEIVE, _PRESENCE, _DIRECT = (function(name) for name in ("meet", "receive", "presence", "direct"))
+
+
+def addressed(stanza: bytes, to: str) -> bytes:
+    """The stanza, which has no `to` yet, with one; `to` is a bare JID or escaped."""
+    at = next((i for i, byte in enumerate(stanza) if byte in b" \t\r\n/>"), len(stanza))
+    return b"%b to='%b'%b" % (stanza[:at], to.encode(), stanza[at:])
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the account's own mailbox answers to a session's presence.
+
+    `contacts`: (bare JID, subscription) of whom the user shares presence with; `directed`: who got directed presence
+    and has to be told now; `nodes`: the PEP nodes the session wants, each between line feeds.
+    """
+
+    tail: int
+    former: int | None
+    contacts: tuple[tuple[str, str], ...]
+    directed: tuple[str, ...]
+    nodes: bytes
+
+
+def _pairs(flat: Sequence[bytes]) -> tuple[tuple[str, str], ...]:
+    return tuple((flat[i].decode(), flat[i + 1].decode()) for i in range(0, len(flat), 2))
+
+
+class Presences:
+    """`announce` must not block; `refused` may be called back from a journal, so it must not block either."""
+
+    def __init__(self, mailbox: Mailbox, announce: Announce) -> None:
+        self._mailbox = mailbox
+        self._journal = mailbox.journal
+        self._announce = announce
+
+    def say(
+        self, grip: Grip, *, user: str, priority: int | None, stanza: bytes, fade_ms: int, fade_to: str
+    ) -> Said | None:
+        """Keep a session's presence (priority None: unavailable) and tell the account's own resources.
+
+        `stanza` has no `to`. Should the session sleep for `fade_ms`, others see it as `fade_to` ("away" or
+        "unavailable"). None: the session is no longer ours. Waits; raises StoreError.
+        """
+        reply = self._journal.call(
+            "FCALL", _PRESENCE, 1, grip.at, grip.sid, grip.epoch, "" if priority is None else priority,
+            *self._mailbox.limits, stanza, self._mailbox.serial(), fade_ms, fade_to,
+        )  # fmt: skip
+        if reply[0] != b"ok":
+            return None
+        if reply[3]:
+            self._announce(placed(reply[3]), addressed(stanza, user))
+        former = int(reply[1]) if reply[1] else None
+        return Said(reply[2], former, _pairs(reply[4]), tuple(jid.decode() for jid in reply[5]), reply[6])
+
+    def tell(
+        self,
+        said: Said,
+        *,
+        grip: Grip,
+        full: str,
+        bare: str,
+        stanza: bytes,
+        is_initial: bool,
+        refused: Refused,
+    ) -> None:
+        """Tell contacts what a session said, and with its initial presence ask for theirs, which goes into its queue.
+
+        `full` and `bare` are the session's JIDs; the answers come later. Never blocks.
+        """
+        answers: list[bytes | str] = []
+        asked = [name for name, subscription in said.contacts if is_initial and subscription in READS]
+        left = len(asked)
+
+        def answered(contact: str, reply: Any) -> None:
+            nonlocal left
+            left -= 1
+            if not isinstance(reply, StoreError):
+                if reply[0] == b"refused":
+                    refused(contact)
+                for kind, flat in ((PRESENCE, reply[2]), (EVENT, reply[3])):
+                    for i in range(0, len(flat), 2):
+                        answers.extend((kind, flat[i], flat[i + 1]))
+            if left == 0 and answers:
+                self.receive(grip, answers)
+
+        for contact, subscription in said.contacts:
+            asks = is_initial and subscription in READS
+            body = addressed(stanza, contact) if subscription in IS_READ else b""
+            if asks or body:
+                then = (lambda reply, contact=contact: answered(contact, reply)) if asks else None
+                self.meet(contact, full=full, bare=bare, stanza=body, asks=asks, nodes=said.nodes, then=then)
+        for jid in said.directed:
+            self._direct_end(jid, full, bare, stanza, None)
+
+    def meet(
+        self,
+        contact: str,
+        *,
+        full: str,
+        bare: str,
+        stanza: bytes = b"",
+        asks: bool = False,
+        nodes: bytes | str = "",
+        besides: str = "",
+        then: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Presence of `full` for a contact's available sessions but `besides`, addressed to it already; and with `asks`
+        the contact's presence is the answer. `then` gets the reply of the operation, or a StoreError.
+        """
+
+        def answered(reply: Any) -> None:
+            if not isinstance(reply, StoreError) and reply[1]:
+                self._announce(placed(reply[1]), stanza)
+            if then is not None:
+                then(reply)
+
+        self._journal.submit(
+            answered, "FCALL", _MEET, 1, keys.prefix(contact), contact, full, bare, stanza, "1" if asks else "", nodes,
+            besides, *self._mailbox.limits,
+        )  # fmt: skip
+
+    def receive(self, grip: Grip, answers: Sequence[bytes | str]) -> None:
+        """Put kind, name, stanza, … into a session's queue, piece by piece. Never blocks."""
+
+        def received(reply: Any) -> None:
+            if not isinstance(reply, StoreError) and reply[0] == b"ok":
+                self._announce((Placed(grip.sid, self._mailbox.node, reply[1]),), b"")
+
+        piece: list[bytes | str] = []
+        size = 0
+        for i in range(0, len(answers), 3):
+            piece.extend(answers[i : i + 3])
+            size += len(answers[i + 2])
+            if len(piece) >= 3 * PIECE or size >= PIECE_BYTES or i + 3 >= len(answers):
+                self._journal.submit(
+                    received, "FCALL", _RECEIVE, 1, grip.at, grip.sid, grip.epoch, *self._mailbox.limits, *piece
+                )
+                piece, size = [], 0
+
+    def direct(self, grip: Grip, to: str, *, is_available: bool) -> None:
+        """Directed presence goes out (RFC 6121 section 4.6): remember who has to be told of the end. Never blocks."""
+        self._journal.submit(
+            lambda _reply: None,
+            "FCALL", _DIRECT, 1, grip.at, grip.sid, grip.epoch, to, "1" if is_available else "0",
+        )  # fmt: skip
+
+    def farewells(self, user: str) -> None:
+        """Tell at once what waits in the outbox about an account's sessions: one has just ended. Raises StoreError."""
+        at = keys.prefix(user)
+        for entry, flat in self._journal.call("FCALL", function("farewells"), 1, at, user, LOOKED_AT):
+            fields = {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
+            self.carry(at, entry.decode(), fields)
+
+    def carry(self, at: str, entry: str, fields: dict[str, bytes]) -> AsyncResult[Any]:
+        """Work off one outbox entry about a session; it leaves the outbox once everybody has been told.
+
+        The result is there then. Running twice does no harm: what is told is what is true now. Raises StoreError.
+        """
+        user, sid, resource = (fields[name].decode() for name in ("user", "sid", "resource"))
+        what, stanza, flat = self._journal.call(
+            "FCALL", function("audience"), 1, at, user, sid, resource, fields["jid"]
+        )
+        told = [name for name, subscription in _pairs(flat) if subscription in IS_READ]
+        if fields.get("own") and what == b"here":
+            told.append(user)
+        directed = [jid for jid in fields["directed"].decode().split("\n") if jid]
+        done: AsyncResult[Any] = AsyncResult()
+        left = len(told) + len(directed)
+
+        def leave() -> None:
+            self._journal.submit(done.set, "FCALL", function("posted"), 1, at, entry)
+
+        def answered(_reply: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                leave()
+
+        full = f"{user}/{resource}"
+        for contact in told:
+            besides = sid if contact == user else ""
+            self.meet(contact, full=full, bare=user, stanza=addressed(stanza, contact), besides=besides, then=answered)
+        for jid in directed:
+            self._direct_end(jid, full, user, stanza, answered)
+        if not told and not directed:
+            leave()
+        return done
+
+    def _direct_end(self, to: str, full: str, bare: str, stanza: bytes, then: Callable[[Any], None] | None) -> None:
+        jid = JID.parse(to)
+        body = addressed(stanza, escape(to))
+
+        def delivered(outcome: Any) -> None:
+            if not isinstance(outcome, StoreError):
+                self._announce(outcome.placed, body)
+            if then is not None:
+                then(outcome)
+
+        self._mailbox.deliver(
+            user=str(jid.bare), resource=jid.resource, sender=full, origin=None, kind=PRESENCE, type="", flags="",
+            stanza=body, done=delivered,
+        )  # fmt: skip
+
+
+def wait_for(answer: AsyncResult[Any]) -> None:
+    """Wait until everybody has been told. Raises StoreError."""
+    try:
+        outcome = answer.get(timeout=ANSWER_S)
+    except gevent.Timeout as late:
+        raise StoreUnavailable("Redis did not answer in time") from late
+    if isinstance(outcome, StoreError):
+        raise outcome

@@ -14,7 +14,8 @@ local function may_wait(kind, flags) return kind == 'p' or kind == 'e' or has(fl
 local function put(p, s, kind, flags, stamp, fan, body, limits, ahead)
   local position, mark, list = 0, 'back', nil
   local is_message = kind == 'm' or kind == 'c'
-  local held = s.inactive and may_wait(kind, flags)
+  -- What makes the queue full is shown, and all before it: nothing could follow before the client acknowledges some.
+  local held = s.inactive and may_wait(kind, flags) and s.tail + 1 - s.acked < limits.queue
   if held then flags = flags .. 'd' end
   if (is_message and s.back > 0 and not ahead) or s.tail - s.acked >= limits.queue then
     if kind == 'q' then return nil, 'full' end
@@ -162,7 +163,8 @@ register('read', function(keys, args)
   local p = keys[1]
   local s = own(p, args[1], args[2])
   if not s then return { 'stale' } end
-  local first, n, bytes = tonumber(args[3]) - s.acked - 1, tonumber(args[4]), tonumber(args[5])
+  local first, bytes = tonumber(args[3]) - s.acked - 1, tonumber(args[5])
+  local n = math.min(tonumber(args[4]), visible(s) - tonumber(args[3]) + 1)
   local answer = { 'ok', visible(s) }
   if first < 0 then return answer end
   while n > 0 and bytes > 0 do

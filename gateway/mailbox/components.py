@@ -68,18 +68,11 @@ class Components:
     def is_alive(self, node: str) -> bool:
         """Does that process beat? Waits for a beat, `BEAT_WAIT_S` at most."""
         journal = self._mailbox.journal
-        seen = journal.call("HGET", keys.NODES, node)
+        beats = seen = journal.call("HGET", keys.NODES, node)
         deadline = time.monotonic() + BEAT_WAIT_S
-        while seen is not None and not journal.call("SISMEMBER", keys.DEAD_NODES, node):
-            if journal.call("HGET", keys.NODES, node) != seen:
-                return True
-            if time.monotonic() > deadline:
+        while beats == seen and not journal.call("SISMEMBER", keys.DEAD_NODES, node):
+            if seen is None or time.monotonic() > deadline:
                 return False
             gevent.sleep(POLL_S)
-        return False
-
-
-def component_of(user: str, components: frozenset[str]) -> str:
-    """The component at whose domain this bare JID is; "" if there is none."""
-    domain = user.rpartition("@")[2]
-    return domain if domain in components else ""
+            beats = journal.call("HGET", keys.NODES, node)
+        return beats not in (None, seen)

@@ -237,7 +237,10 @@ def test_its_messages_wait_for_users_who_are_away(gateways: TwoGateways, bridge:
     bridge.send(f"<message from='a@{BRIDGE}' to='{account.jid}' type='chat'><body>later</body></message>")
     bridge.round_trip()
 
-    assert ["later"] == online(gateways.other, account).bodies(1)
+    user = Phone(gateways.other, account).bind()
+    user.send("<presence/>")
+
+    assert ["later"] == user.bodies(1)
 
 
 def test_it_sends_presence_to_a_user(gateways: TwoGateways, bridge: Component) -> None:
@@ -367,7 +370,7 @@ def _fill(user: Phone, domain: str) -> None:
     """The user's messages are taken by the server, and some of them are not by the component."""
     for number in MANY:
         user.message(f"a@{domain}", "x" * 60_000, number)
-    assert len(MANY) + 1 == user.handled()
+    assert len(MANY) + 2 == user.handled()  # presence and a ping came before
 
 
 def _taken(connected: Component) -> list[str]:

@@ -16,7 +16,7 @@ from gateway.demo.stream import Address
 from gateway.process import dies_with_parent
 from tests.support.processes import PASSWORD, Account
 
-Library = Literal["slixmpp", "aioxmpp"]
+Library = Literal["slixmpp", "aioxmpp", "slixmpp_component"]
 _ROOT = Path(__file__).parents[2]
 
 

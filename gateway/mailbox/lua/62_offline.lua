@@ -23,12 +23,20 @@ local function skip_seen(p, s)
   fate(p, 'archived', archived)
 end
 
+-- Is there a session whose client retrieves for itself (XEP-0013)? One that sleeps does not stand in the others' way.
+local function is_selective(p, user)
+  for _, s in ipairs(sessions_of(p, user)) do
+    if s.state == LIVE and redis.call('HGET', K.session(p, s.sid), 'selective') == '1' then return true end
+  end
+  return false
+end
+
 -- Offline messages follow what a former session left; they go through the queue, so that only an ack removes them.
 local function drain(p, s, limits)
   settle_endings(p, s.user, limits)
   skip_seen(p, s)
   local waiting = redis.call('LLEN', K.offline(p, s.user))
-  if waiting > 0 then
+  if waiting > 0 and not is_selective(p, s.user) then
     local account = K.account(p, s.user)
     s.important = s.important + tonumber(redis.call('HGET', account, 'offline_important') or 0)
     s.back = join(K.backlog(p, s.sid), K.offline(p, s.user), K.backlog(p, s.sid))

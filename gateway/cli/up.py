@@ -26,7 +26,7 @@ from gateway.supervisor.supervise import Supervisor
 from gateway.telemetry import LogSettings
 
 NODE_VARIABLE: Final = "WAKEGATE__SERVER__NODE"
-WORKERS: Final = ("push", "sweeper", "web")
+WORKERS: Final = ("push", "sweeper", "archiver", "web")
 
 
 @click.command()

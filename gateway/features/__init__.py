@@ -3,6 +3,7 @@
 from gateway.features import (
     administration,
     blocking,
+    caps,
     carbons,
     commands,
     components,
@@ -16,6 +17,7 @@ from gateway.features import (
     mam,
     mam_preferences,
     offline,
+    pep,
     ping,
     presence,
     private_storage,
@@ -34,6 +36,7 @@ from gateway.hooks import Feature
 FEATURES: tuple[Feature, ...] = (
     administration.FEATURE,
     blocking.FEATURE,
+    caps.FEATURE,
     carbons.FEATURE,
     commands.FEATURE,
     components.FEATURE,
@@ -47,6 +50,7 @@ FEATURES: tuple[Feature, ...] = (
     mam.FEATURE,
     mam_preferences.FEATURE,
     offline.FEATURE,
+    pep.FEATURE,
     ping.FEATURE,
     presence.FEATURE,
     private_storage.FEATURE,

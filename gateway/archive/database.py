@@ -1,0 +1,133 @@
+"""How statements reach the database without holding up the process: SQLite in a thread of its own, since it blocks;
+PostgreSQL from greenlets, since psycopg waits cooperatively.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import gevent
+import sqlalchemy as sa
+from gevent.lock import BoundedSemaphore
+from gevent.threadpool import ThreadPool
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from gateway.archive.errors import ArchiveForeign, ArchiveUnavailable
+from gateway.archive.schema import prepare
+
+T = TypeVar("T")
+
+CONNECTIONS: Final = 8
+"""to PostgreSQL, per process; more queries wait"""
+
+
+class Database:
+    """One database, opened at the first use. `address` as SQLAlchemy takes it; `timeout_s` bounds each step.
+
+    With SQLite all work is done in one thread, which is the only one that ever touches its connection.
+    """
+
+    def __init__(self, address: str, *, timeout_s: float = 10.0) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+        self._is_sqlite = address.startswith("sqlite")
+        self._thread = ThreadPool(1) if self._is_sqlite else None
+        self._opening = BoundedSemaphore(1)
+        self._engine: sa.Engine | None = None
+
+    def run(self, work: Callable[[sa.Connection], T]) -> T:
+        """Do `work` in one transaction. Raises ArchiveUnavailable, ArchiveForeign.
+
+        With SQLite `work` runs in another thread: it must touch nothing but the connection.
+        """
+        try:
+            with self._opening:
+                if self._engine is None:
+                    self._engine = self._elsewhere(self._open)
+            return self._elsewhere(lambda: self._transact(work))
+        except gevent.Timeout as late:
+            raise ArchiveUnavailable("the archive's database did not answer in time") from late
+        except SQLAlchemyError as error:
+            raise ArchiveUnavailable(f"the archive's database: {_why(error)}") from error
+
+    def close(self) -> None:
+        """Close what is open; the next use opens it again."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            self._elsewhere(engine.dispose)
+
+    def _elsewhere(self, work: Callable[[], T]) -> T:
+        if self._thread is None:
+            with gevent.Timeout(2 * self._timeout_s):
+                return work()
+        done: Any = self._thread.spawn(_caught, work)
+        value, error = done.get(timeout=2 * self._timeout_s)
+        if error is not None:
+            raise error
+        found: T = value
+        return found
+
+    def _transact(self, work: Callable[[sa.Connection], T]) -> T:
+        assert self._engine is not None
+        with self._engine.begin() as connection:
+            return work(connection)
+
+    def _open(self) -> sa.Engine:
+        engine = self._sqlite() if self._is_sqlite else self._postgresql()
+        try:
+            with engine.begin() as connection:
+                prepare(connection)
+        except (SQLAlchemyError, ArchiveForeign):
+            engine.dispose()
+            raise
+        return engine
+
+    def _sqlite(self) -> sa.Engine:
+        url = sa.make_url(self._address)
+        if url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(
+            url, poolclass=StaticPool, connect_args={"timeout": self._timeout_s, "check_same_thread": False}
+        )
+
+        def connected(connection: Any, _record: object) -> None:
+            # WAL: who reads is not held up by the one who writes. What was committed survives the death of the process
+            # with either mode of synchronous, and with FULL a power cut as well: Redis forgets after the commit.
+            for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+                connection.execute(f"PRAGMA {pragma}")
+
+        sa.event.listen(engine, "connect", connected)
+        return engine
+
+    def _postgresql(self) -> sa.Engine:
+        limit_ms = int(self._timeout_s * 1000)
+        return sa.create_engine(
+            self._address,
+            pool_size=2,
+            max_overflow=CONNECTIONS - 2,
+            pool_timeout=self._timeout_s,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": max(2, int(self._timeout_s)),
+                "options": f"-c statement_timeout={limit_ms} -c lock_timeout={limit_ms}",
+                "application_name": "wakegate",
+            },
+        )
+
+
+def _caught(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    """Errors come back as values: gevent would print each one that ends a task of its pool."""
+    try:
+        return work(), None
+    except BaseException as error:  # noqa: BLE001 - raised again by the greenlet that waits
+        return None, error
+
+
+def _why(error: SQLAlchemyError) -> str:
+    """One line, without the statement and its parameters, which hold what people wrote."""
+    original = getattr(error, "orig", None)
+    lines = str(original or type(error).__name__).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

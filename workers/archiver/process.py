@@ -1,0 +1,67 @@
+"""The archiver's process: put together, started, stopped."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+
+import gevent
+from gevent.event import Event
+
+from gateway.archive.database import Database
+from gateway.archive.settings import ArchiveSettings
+from gateway.archive.store import ArchiveStore
+from gateway.mailbox.archive_moves import ArchiveMoves
+from gateway.mailbox.archives import set_default
+from gateway.mailbox.embedded import resolve
+from gateway.mailbox.journal import Journal
+from gateway.mailbox.settings import RedisSettings
+from gateway.sections import ServerSettings
+from gateway.settings import Settings
+from gateway.supervisor import notify_ready
+from gateway.telemetry import get_logger
+from workers.archiver.archiver import Archiver
+from workers.archiver.mover import Mover
+from workers.archiver.retention import DAY_MS, Retention
+
+log = get_logger(__name__)
+
+REDIS_AT_START_S = 30.0
+"""how long a start waits for Redis, which may be starting itself"""
+
+
+def build(settings: Settings, journal: Journal) -> tuple[Archiver, ArchiveStore]:
+    """An archiver on a journal, as the settings say, and its store."""
+    archive, server = settings.of(ArchiveSettings), settings.of(ServerSettings)
+    store = ArchiveStore(Database(archive.address(server.data_dir), timeout_s=archive.timeout_s))
+    moves = ArchiveMoves(
+        journal,
+        token=secrets.token_hex(8),
+        recent_ms=int(archive.recent_days * DAY_MS),
+        recent=archive.recent_messages,
+    )
+    retention = Retention(moves, store, archive)
+    return Archiver(journal, moves, Mover(moves, store), retention, interval_s=archive.interval), store
+
+
+def run(settings: Settings) -> None:
+    """Archive until SIGTERM or SIGINT. Raises ConfigError, StoreUnavailable when it cannot start."""
+    redis = settings.of(RedisSettings)
+    journal = Journal(resolve(redis.url, settings.of(ServerSettings).data_dir), timeout_s=redis.timeout_s)
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, stopping.set)
+    archiver, store = build(settings, journal)
+    journal.start()
+    try:
+        journal.wait_up(REDIS_AT_START_S)
+        set_default(journal, settings.of(ArchiveSettings).archive_default)
+        archiver.start()
+        log.info("archiver_started")
+        notify_ready()
+        stopping.wait()
+        archiver.stop()
+        log.info("archiver_stopped")
+    finally:
+        journal.stop()
+        store.close()

@@ -172,7 +172,7 @@ def describe_host(event: DiscoInfo) -> None:
 
 def list_host(event: DiscoItems) -> None:
     """Clients find the push service among the server's items."""
-    if not event.to.local and not event.to.domain.startswith(f"{HOST}."):
+    if not event.node and not event.to.local and not event.to.domain.startswith(f"{HOST}."):
         event.items.append((f"{HOST}.{event.to.domain}", "Push service", ""))
 
 

@@ -11,7 +11,7 @@ do
   register('command_keep', function(keys, args)
     if redis.call('EXISTS', K.account(keys[1], args[1])) == 0 then return 'no-account' end
     local key, at = K.commands(keys[1], args[1]), now()
-    local all, count, oldest, first = redis.call('HGETALL', key), 0, nil, math.huge
+    local all, count, oldest, first, last = redis.call('HGETALL', key), 0, nil, math.huge, 0
     for i = 1, #all, 2 do
       local deadline = tonumber((parts(all[i + 1])))
       if all[i] == args[2] then   -- replaced below
@@ -19,10 +19,12 @@ do
       else
         count = count + 1
         if deadline < first then oldest, first = all[i], deadline end
+        last = math.max(last, deadline)
       end
     end
     if count >= tonumber(args[5]) then redis.call('HDEL', key, oldest) end
-    redis.call('HSET', key, args[2], string.format('%d', at + tonumber(args[4])) .. '||' .. args[3])
+    local deadline = math.max(at + tonumber(args[4]), last + 1)   -- of those begun in one millisecond, too, one is older
+    redis.call('HSET', key, args[2], string.format('%d', deadline) .. '||' .. args[3])
     redis.call('PEXPIRE', key, args[4])
     return 'ok'
   end)

@@ -82,3 +82,36 @@ def test_a_form_that_is_written_is_read_again() -> None:
 @pytest.mark.parametrize(("type_", "hidden"), [("form", True), ("result", True), ("submit", False)])
 def test_the_form_type_is_hidden_but_in_submissions(type_: str, hidden: bool) -> None:
     assert hidden == (b"type='hidden'" in forms.write(forms.Form(type_, {"FORM_TYPE": ["urn:x"], "a": ["1"]})))
+
+
+def test_a_layout_shows_labels_options_and_what_is_required() -> None:
+    layout = forms.Layout(
+        "form",
+        "urn:x",
+        "A <title>",
+        "Fill in",
+        (
+            forms.Field("a", "Label's", "text-single", is_required=True),
+            forms.Field("b", type="list-single", values=("1",), options=(("One", "1"), ("Two", "2"))),
+        ),
+    )
+
+    assert (
+        b"<x xmlns='jabber:x:data' type='form'><title>A &lt;title&gt;</title><instructions>Fill in</instructions>"
+        b"<field var='FORM_TYPE' type='hidden'><value>urn:x</value></field>"
+        b"<field var='a' type='text-single' label='Label&apos;s'><required/></field>"
+        b"<field var='b' type='list-single'><value>1</value><option label='One'><value>1</value></option>"
+        b"<option label='Two'><value>2</value></option></field></x>"
+    ) == layout.to_bytes()
+    assert {"FORM_TYPE": ["urn:x"], "a": [], "b": ["1"]} == forms.read(layout.to_bytes()).fields
+
+
+def test_a_layout_shows_a_table() -> None:
+    columns = (forms.Field("name", "Name"), forms.Field("n"))
+    layout = forms.Layout("result", reported=columns, items=(("x", "1"), ("y", "2")))
+
+    assert (
+        b"<x xmlns='jabber:x:data' type='result'><reported><field var='name' label='Name'/><field var='n'/></reported>"
+        b"<item><field var='name'><value>x</value></field><field var='n'><value>1</value></field></item>"
+        b"<item><field var='name'><value>y</value></field><field var='n'><value>2</value></field></item></x>"
+    ) == layout.to_bytes()

@@ -160,6 +160,10 @@ local function event(owner_xml, to_xml, type, id, inner, ms)
     .. "'><event xmlns='http://jabber.org/protocol/pubsub#event'>" .. inner .. '</event>' .. delay .. '</message>'
 end
 
+local ENTITIES = { ['&'] = '&amp;', ['<'] = '&lt;', ['>'] = '&gt;', ["'"] = '&apos;', ['"'] = '&quot;' }
+
+local function xml(text) return (string.gsub(text, "[&<>'\"]", ENTITIES)) end
+
 local function items_xml(node_xml, inner) return "<items node='" .. node_xml .. "'>" .. inner .. '</items>' end
 
 -- By this name an event that waits is replaced by a newer one: of the same item, or of a node that holds only one.
@@ -588,6 +592,7 @@ function Pubsub.last_items(p, owner, owner_xml, asker, to_xml, nodes)
   end
   if #wanted == 0 or redis.call('EXISTS', K.nodes(p, owner)) == 0 then return found end
   local bare, bytes = bare_of(asker), 0
+  if bare ~= asker then to_xml = xml(asker) end   -- who asks with a full JID is answered there
   for i, text in ipairs(redis.call('HMGET', K.nodes(p, owner), unpack(wanted))) do
     local node, config = wanted[i], text and cjson.decode(text)
     if config and config.send_last_published_item == 'on_sub_and_presence' and config.deliver_notifications
@@ -597,12 +602,10 @@ function Pubsub.last_items(p, owner, owner_xml, asker, to_xml, nodes)
       if id then
         local item, ms = read_item(p, owner, node, id)
         if not config.deliver_payloads then item = string.match(item, '^<[^>]*') .. '/>' end
-        local node_xml = string.gsub(node, "[&<>'\"]", { ['&'] = '&amp;', ['<'] = '&lt;', ['>'] = '&gt;',
-          ["'"] = '&apos;', ['"'] = '&quot;' })
         bytes = bytes + #item
         found[#found + 1] = { name_of(owner, node, config, id),
           event(owner_xml, to_xml, config.notification_type, 'last-' .. string.format('%.0f', ms),
-            items_xml(node_xml, item), ms) }
+            items_xml(xml(node), item), ms) }
       end
     end
   end
@@ -683,6 +686,17 @@ register('pubsub_gone', function(keys, args)
     end
   end
   return purged
+end)
+
+local MOST_CAPS = 10000
+
+-- caps_keep: what a verification string stands for (XEP-0115), for all accounts. It has proven itself, but anybody can
+-- make more of them: when there are too many, some go.
+-- KEYS[1] the key itself   ARGV field, nodes, each between line feeds   answers 'ok'
+register('caps_keep', function(keys, args)
+  redis.call('HSET', keys[1], args[1], args[2])
+  if redis.call('HLEN', keys[1]) > MOST_CAPS then redis.call('HDEL', keys[1], redis.call('HRANDFIELD', keys[1])) end
+  return 'ok'
 end)
 
 -- The account is being removed.

@@ -8,11 +8,13 @@ local MOST_BYTES = 262144   -- of all addresses of a list together, so that the 
 -- Does `user` block `jid`? A list holds full and bare addresses, domains, and resources of domains (XEP-0191 section 5).
 -- An account's own devices and its own server are never blocked, whatever the list says.
 function Blocking.blocks(p, user, jid)
+  local key = K.blocked(p, user)
+  if redis.call('EXISTS', key) == 0 then return false end   -- as nearly always: asked for each stanza, so ask this first
   local bare = string.match(jid, '^[^/]*')
   if bare == user then return false end
   local domain = string.match(bare, '@(.*)$') or bare
   if bare == domain and domain == string.match(user, '@(.*)$') then return false end
-  for _, found in ipairs(redis.call('SMISMEMBER', K.blocked(p, user), jid, bare, domain)) do
+  for _, found in ipairs(redis.call('SMISMEMBER', key, jid, bare, domain)) do
     if found == 1 then return true end
   end
   return false

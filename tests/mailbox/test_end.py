@@ -27,7 +27,7 @@ def test_what_a_closed_session_did_not_ack_is_stored_in_order_with_its_time(worl
     again.presence()
 
     assert [a_message("2"), a_message("3")] == again.stanzas()
-    assert stamps == [entry.stamp_ms for entry in again.read()]
+    assert stamps == [entry.stamp_ms for entry in again.read() if entry.kind == "m"]
 
 
 def test_a_closed_session_frees_its_resource_and_is_not_resumed(world: World) -> None:
@@ -222,7 +222,7 @@ def test_a_client_that_comes_between_two_pieces_gets_all_in_order(redis_url: str
         again.presence()
         seen = []
         while entries := again.read():
-            seen += [entry.stanza for entry in entries]
+            seen += [entry.stanza for entry in entries if entry.stanza != again.own]
             again.ack_all()
 
         assert [*(a_message(str(n)) for n in range(1500)), a_message("new")] == seen

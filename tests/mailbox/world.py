@@ -19,6 +19,7 @@ from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import Bound, Delivery, Grip, NotResumed, Origin, Placed, Resumed, Status
 from gateway.mailbox.nodes import Sweep
+from gateway.mailbox.presences import addressed
 from gateway.mailbox.pushes import Cancelled, Event, Later, Pushes, Registration, Send
 from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 from gateway.xmpp.stanza import end_tag_at
@@ -55,12 +56,15 @@ class Client:
     resource: str
     grip: Grip
     bound: Bound
+    own: bytes = b""
+    """its presence, as others get it"""
 
     @property
     def sid(self) -> str:
         return self.grip.sid
 
     def presence(self, priority: int | None = 0, stanza: bytes = b"<presence/>") -> Any:
+        self.own = addressed(stanza, self.user)
         return waited(lambda done: self.world.mailbox.presence(self.grip, priority=priority, stanza=stanza, done=done))
 
     def read(self, position: int = 0) -> list[Entry]:
@@ -71,7 +75,8 @@ class Client:
         return list(answer[1]) if answer is not None else []
 
     def stanzas(self) -> list[bytes]:
-        return [entry.stanza for entry in self.read()]
+        """What waits for it, but for its own presence, which comes back to it (RFC 6121 section 4.2.2)."""
+        return [entry.stanza for entry in self.read() if entry.stanza != self.own]
 
     def ack(self, h: int) -> tuple[str, int]:
         answer: tuple[str, int] = waited(lambda done: self.world.mailbox.ack(self.grip, h, done))
@@ -102,7 +107,9 @@ class Client:
     def shown(self, low: str, high: str) -> Any:
         """A page of the archive, by whose end the client has everything in (low, high]. It holds nothing here."""
         name = self.world.name("page")
-        return self.world.call("archive_results", self.sid, self.grip.epoch, name, *self.world.mailbox.limits, low, high)
+        return self.world.call(
+            "archive_results", self.sid, self.grip.epoch, name, *self.world.mailbox.limits, low, high
+        )
 
     def enable(self, *, max_ms: int = 600_000, push_max_ms: int = 0, base: int = 0, is_resumable: bool = True) -> Any:
         return self.world.mailbox.enable(
@@ -138,7 +145,8 @@ class Client:
 
     def marks(self) -> dict[str, str]:
         """The session's hash, as it stands in Redis."""
-        return self.world.hash("session", self.sid)
+        found: dict[bytes, bytes] = self.world.redis.hgetall(keys.key(self.grip.at, "session", self.sid))  # type: ignore[assignment]
+        return {field.decode(): value.decode() for field, value in found.items()}
 
     def expire(self) -> tuple[Placed, ...] | None:
         """Let the deadline pass, then do what the sweeper does."""
@@ -247,7 +255,8 @@ class World:
         return self.waiting("offline", user)
 
     def outbox(self) -> list[bytes]:
-        return [fields["stanza"] for _, fields in self.sweep.outbox(self.bucket)]
+        entries = [fields for _, fields in self.sweep.outbox(self.bucket)]
+        return [fields["stanza"] for fields in entries if fields["do"] == b"bounce"]
 
     def fates(self) -> dict[str, int]:
         return {name: int(n) for name, n in self.hash("fates").items()}

@@ -48,16 +48,8 @@ def store(address: str) -> Iterator[ArchiveStore]:
 
 
 @pytest.fixture
-def sqlite_store(tmp_path: Path) -> Iterator[ArchiveStore]:
-    """For what is the same with every kind."""
-    store = ArchiveStore(Database(f"sqlite:///{tmp_path / 'one.sqlite3'}"))
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def world(redis_url: str, sqlite_store: ArchiveStore) -> Iterator[ArchiveWorld]:
-    """juliet's archive, in Redis and SQLite."""
+def world(redis_url: str, store: ArchiveStore) -> Iterator[ArchiveWorld]:
+    """juliet's archive, in Redis and each kind of database."""
     with a_world(redis_url) as mailboxes:
         mailboxes.account()
-        yield ArchiveWorld(mailboxes, sqlite_store)
+        yield ArchiveWorld(mailboxes, store)

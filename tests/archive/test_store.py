@@ -119,7 +119,9 @@ def test_several_processes_may_make_the_tables_at_once(address: str) -> None:
 
 def test_tables_of_a_newer_version_are_not_touched(address: str, store: ArchiveStore) -> None:
     store.insert(A, numbered(1))
-    Database(address).run(lambda connection: connection.execute(sa.text("UPDATE wakegate_schema SET version = 99")))
+    database = Database(address)
+    database.run(lambda connection: connection.execute(sa.text("UPDATE wakegate_schema SET version = 99")))
+    database.close()
 
     with pytest.raises(ArchiveForeign):
         ArchiveStore(Database(address)).count(A, above=0, below=LATEST)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from gateway.settings import Secret, setting
 
@@ -19,11 +19,13 @@ FILE: Final = "archive.sqlite3"
 class ArchiveSettings:
     """[archive] XEP-0313: Message Archive Management. The recent part of each archive is in Redis, the rest in SQL."""
 
-    url: Secret = setting(
-        Secret(SQLITE),
-        secret=True,
+    url: str = setting(
+        SQLITE,
         help='Where the older part is: "sqlite" is a file in data_dir, for one machine; in production '
-        '"postgresql+psycopg://USER:PASSWORD@HOST/DATABASE", or "file:PATH" of a file that says so.',
+        '"postgresql+psycopg://USER@HOST/DATABASE".',
+    )
+    password: Secret = setting(
+        Secret(), secret=True, help='The PostgreSQL user\'s, if the address has none; "file:PATH" reads it from a file.'
     )
     archive_default: Literal["always", "never", "roster"] = setting(
         "always",
@@ -55,13 +57,18 @@ class ArchiveSettings:
 
     def faults(self) -> Iterator[str]:
         """A database that this server cannot use, and pages that contradict each other."""
-        scheme = urlsplit(self.url.value()).scheme
-        if self.url.value() != SQLITE and scheme not in (SQLITE, POSTGRESQL):
+        if self.url != SQLITE and urlsplit(self.url).scheme not in (SQLITE, POSTGRESQL):
             yield f'url: "sqlite", or an address that begins with {POSTGRESQL}://'
         if self.default_page > self.largest_page:
             yield f"default_page: {self.default_page}, more than largest_page, {self.largest_page}"
 
     def address(self, data_dir: Path) -> str:
         """The address as SQLAlchemy takes it."""
-        url = self.url.value()
-        return f"sqlite:///{data_dir.absolute() / FILE}" if url == SQLITE else url
+        if self.url == SQLITE:
+            return f"sqlite:///{data_dir.absolute() / FILE}"
+        if not self.password:
+            return self.url
+        split = urlsplit(self.url)
+        user, _, place = split.netloc.rpartition("@")
+        name = user.partition(":")[0]
+        return split._replace(netloc=f"{name}:{quote(self.password.value(), safe='')}@{place}").geturl()

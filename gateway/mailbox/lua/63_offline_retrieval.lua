@@ -1,0 +1,145 @@
+-- Flexible offline message retrieval (XEP-0013): a client looks at what waits for it, and says itself what may go.
+-- Keys: off:{user} list, res:{user}, s:{sid} (selective: its client retrieves by itself; offline_request), acct:{user}
+--       (offline_*), fates
+
+do
+
+local STEP = 100   -- entries looked at in one go
+
+-- The name of an entry, the same for as long as it waits: its archive id, or its time and what it is.
+local function node_of(entry)
+  local _, _, stamp = decode(entry)
+  if string.find(stamp, '-', 1, true) then return stamp end
+  return stamp .. '-' .. string.sub(redis.sha1hex(entry), 1, 12)
+end
+
+local function start_tag(entry)
+  local _, _, _, _, first = decode(entry)
+  local at, quote = first, nil
+  repeat
+    at, quote = string.match(entry, '()([\'">])', at)
+    if quote == '>' or not quote then break end
+    at = string.find(entry, quote, at + 1, true) + 1
+  until false
+  return string.sub(entry, first, at)
+end
+
+-- From now on this session gets what waits only if it asks (XEP-0013 section 3.2).
+local function note_selective(p, user, resource)
+  local sid = redis.call('HGET', K.resources(p, user), resource)
+  local s = sid and load(p, sid)
+  if not s or s.state == ENDING then return nil end
+  redis.call('HSET', K.session(p, sid), 'selective', '1')
+  return s
+end
+
+-- offline_list: what waits, from an index on, oldest first
+-- KEYS[1] prefix   ARGV user, resource, index, most, '1' whole entries or '0' start tags alone, queue limit, quota
+-- answers {number waiting, index to go on at (0: no more), node, entry or tag, …}
+register('offline_list', function(keys, args)
+  local p, user, at, left = keys[1], args[1], tonumber(args[3]), tonumber(args[4])
+  note_selective(p, user, args[2])
+  settle_endings(p, user, limits_of(args, 6))
+  local key, bytes = K.offline(p, user), 0
+  local total = redis.call('LLEN', key)
+  local answer = { total, 0 }
+  while left > 0 and at < total and bytes < PIECE_BYTES do
+    for _, entry in ipairs(redis.call('LRANGE', key, at, at + math.min(left, STEP) - 1)) do
+      local shown = args[5] == '1' and entry or start_tag(entry)
+      answer[#answer + 1], answer[#answer + 2] = node_of(entry), shown
+      at, left, bytes = at + 1, left - 1, bytes + #entry
+      if bytes >= PIECE_BYTES then break end
+    end
+  end
+  if at < total then answer[2] = at end
+  return answer
+end)
+
+-- Walk over the entries until `visit(index, entry, node)` has seen every node that is wanted. Answers whether it has.
+local function find(p, user, wanted, count, visit)
+  local key, at = K.offline(p, user), 0
+  while count > 0 do
+    local entries = redis.call('LRANGE', key, at, at + STEP - 1)
+    if #entries == 0 then return false end
+    for i, entry in ipairs(entries) do
+      local node = node_of(entry)
+      if wanted[node] then
+        wanted[node], count = nil, count - 1
+        visit(at + i - 1, entry, node)
+      end
+    end
+    at = at + #entries
+  end
+  return true
+end
+
+local function set_of(args, first)
+  local wanted, count = {}, 0
+  for i = first, #args do
+    if not wanted[args[i]] then wanted[args[i]], count = true, count + 1 end
+  end
+  return wanted, count
+end
+
+-- offline_view: some of what waits; it stays   KEYS[1] prefix   ARGV user, node, …
+-- answers {'ok', node, entry, …}, as many as fit, at least one | {'missing'}
+register('offline_view', function(keys, args)
+  local answer, bytes = { 'ok' }, 0
+  local wanted, count = set_of(args, 2)
+  local is_found = find(keys[1], args[1], wanted, count, function(_, entry, node)
+    if bytes < PIECE_BYTES then answer[#answer + 1], answer[#answer + 2] = node, entry end
+    bytes = bytes + #entry
+  end)
+  return is_found and answer or { 'missing' }
+end)
+
+-- What is gone needs no push; nothing at all waiting is as if the account's device had come for it.
+local function forget_important(p, user, woken)
+  local account = K.account(p, user)
+  if redis.call('EXISTS', K.offline(p, user)) == 0 then
+    redis.call('HSET', account, 'offline_important', 0, 'offline_covered', 0, 'offline_pending', 0)
+    redis.call('HINCRBY', account, 'offline_gen', 1)
+  elseif woken > 0 then
+    local v = redis.call('HMGET', account, 'offline_important', 'offline_covered')
+    redis.call('HSET', account, 'offline_important', math.max(0, tonumber(v[1] or 0) - woken),
+      'offline_covered', math.max(0, tonumber(v[2] or 0) - woken))
+  end
+end
+
+-- offline_remove: the client is done with these; all of them or none
+-- KEYS[1] prefix   ARGV user, resource, this request's name, node, …   answers 'ok' | 'missing'
+register('offline_remove', function(keys, args)
+  local p, user = keys[1], args[1]
+  local s = note_selective(p, user, args[2])
+  local session = s and K.session(p, s.sid)
+  if session and redis.call('HGET', session, 'offline_request') == args[3] then return 'ok' end
+  local key, found, woken, gone = K.offline(p, user), {}, 0, 'gone'
+  local wanted, count = set_of(args, 4)
+  local is_found = find(p, user, wanted, count, function(at, entry)
+    local _, flags = decode(entry)
+    found[#found + 1] = at
+    if has(flags, 'w') then woken = woken + 1 end
+  end)
+  if not is_found then return 'missing' end
+  for _, at in ipairs(found) do redis.call('LSET', key, at, gone) end
+  redis.call('LREM', key, 0, gone)
+  if session then redis.call('HSET', session, 'offline_request', args[3]) end
+  fate(p, 'acked', #found)   -- taken off the store by its client's word, which is what an acknowledgement is
+  forget_important(p, user, woken)
+  return 'ok'
+end)
+
+-- offline_purge: nothing of it is wanted any more
+-- KEYS[1] prefix   ARGV user, resource, queue limit, quota   answers 'ok'
+register('offline_purge', function(keys, args)
+  local p, user = keys[1], args[1]
+  note_selective(p, user, args[2])
+  settle_endings(p, user, limits_of(args, 3))
+  local key = K.offline(p, user)
+  fate(p, 'acked', redis.call('LLEN', key))
+  redis.call('UNLINK', key)
+  forget_important(p, user, 0)
+  return 'ok'
+end)
+
+end

@@ -1,0 +1,122 @@
+"""The offline store as a client that retrieves for itself sees it (XEP-0013): entries with names, which go only when it
+says so.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult
+
+from gateway.mailbox import keys
+from gateway.mailbox.entry import IQ_RESPONSE, Entry, decode
+from gateway.mailbox.errors import StoreError, StoreUnavailable
+from gateway.mailbox.library import function
+from gateway.mailbox.mailbox import Mailbox
+from gateway.mailbox.model import Grip, Placed
+
+PIECE = 200
+"""entries asked for at once"""
+
+AHEAD = 50
+"""copies that may be on their way to the store at once"""
+
+WAIT_S = 30.0
+"""for the store to take one of them"""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One message that waits: its name (`node`), and all of it."""
+
+    node: str
+    entry: Entry
+
+
+class OfflineStore:
+    """What waits for one account. Every method waits, and raises StoreError.
+
+    All but `view` note that the session of `resource` retrieves for itself: then nothing flows to the account's devices
+    at their presence for as long as that session lasts.
+    """
+
+    def __init__(self, mailbox: Mailbox, user: str, resource: str) -> None:
+        self._mailbox = mailbox
+        self._user = user
+        self._resource = resource
+
+    def count(self) -> int:
+        """How many messages wait."""
+        return int(self._list(0, 0, "0")[0])
+
+    def headers(self) -> Iterator[tuple[str, bytes]]:
+        """Each one's node and start tag, oldest first."""
+        at = -1
+        while at:
+            reply = self._list(max(0, at), PIECE, "0")
+            at = reply[1]
+            for i in range(2, len(reply), 2):
+                yield reply[i].decode(), reply[i + 1]
+
+    def everything(self) -> Iterator[Waiting]:
+        """All of them, oldest first, read piece by piece."""
+        at = -1
+        while at:
+            reply = self._list(max(0, at), PIECE, "1")
+            at = reply[1]
+            for i in range(2, len(reply), 2):
+                yield Waiting(reply[i].decode(), decode(reply[i + 1]))
+
+    def view(self, nodes: Sequence[str]) -> list[Waiting] | None:
+        """These, in this order, each once; None if one of them is not there."""
+        found: dict[str, Waiting] = {}
+        while missing := [node for node in nodes if node not in found]:
+            reply = self._call("offline_view", self._user, *missing)
+            if reply[0] != b"ok":
+                return None
+            for i in range(1, len(reply), 2):
+                node = reply[i].decode()
+                found[node] = Waiting(node, decode(reply[i + 1]))
+        return [found[node] for node in dict.fromkeys(nodes)]
+
+    def show(self, grip: Grip, stanzas: Iterable[bytes]) -> Iterator[tuple[Placed | None, bytes]]:
+        """Put copies into the queue of the session that asked; they are gone when it ends. None: there is no room."""
+        sent: deque[tuple[bytes, AsyncResult[Any]]] = deque()
+        for stanza in stanzas:
+            result: AsyncResult[Any] = AsyncResult()
+            self._mailbox.append(grip, kind=IQ_RESPONSE, flags="", inbound=None, stanza=stanza, done=result.set)
+            sent.append((stanza, result))
+            if len(sent) >= AHEAD:
+                yield self._taken(grip, *sent.popleft())
+        while sent:
+            yield self._taken(grip, *sent.popleft())
+
+    def _taken(self, grip: Grip, stanza: bytes, result: AsyncResult[Any]) -> tuple[Placed | None, bytes]:
+        try:
+            answer = result.get(timeout=WAIT_S)
+        except gevent.Timeout as late:
+            raise StoreUnavailable("Redis did not answer in time") from late
+        if isinstance(answer, StoreError):
+            raise answer
+        is_taken = answer[0] in ("ok", "duplicate", "stale")
+        return Placed(grip.sid, self._mailbox.node, answer[1]) if is_taken else None, stanza
+
+    def remove(self, nodes: Sequence[str]) -> bool:
+        """Forget these, all or none; False if one of them is not there."""
+        request = secrets.token_hex(8)
+        return bool(self._call("offline_remove", self._user, self._resource, request, *nodes) == b"ok")
+
+    def purge(self) -> None:
+        """Forget everything that waits."""
+        self._call("offline_purge", self._user, self._resource, *self._mailbox.limits)
+
+    def _list(self, at: int, most: int, whole: str) -> Any:
+        return self._call("offline_list", self._user, self._resource, at, most, whole, *self._mailbox.limits)
+
+    def _call(self, operation: str, *arguments: str | int) -> Any:
+        return self._mailbox.journal.call("FCALL", function(operation), 1, keys.prefix(self._user), *arguments)

@@ -166,7 +166,7 @@ class Router:
         if to is None:
             raise StanzaError(StanzaCondition.BAD_REQUEST, f"presence of type {type_} is sent to somebody")
         is_component = self.is_component(to)
-        if type_ in SUBSCRIPTIONS and not is_component:
+        if type_ in SUBSCRIPTIONS and not (is_component and type_ == "probe"):
             self._mailbox_of(to)
             if type_ == "probe":
                 presence.probe(inbound.session, to, self)

@@ -63,6 +63,11 @@ class Mailbox:
         self._process = "@" + secrets.token_hex(8)
         self._serials = itertools.count(1)
 
+    def component_of(self, jid: str) -> str:
+        """The domain of the external component at which this bare JID is; "" if it is at none."""
+        domain = jid.rpartition("@")[2] if self._components else ""
+        return domain if domain in self._components else ""
+
     def deliver(
         self,
         *,
@@ -94,8 +99,8 @@ class Mailbox:
                 done(Delivery(_STATUS[reply[0]], told[:n], reply[1] == 1, reply[2].decode(), told[n:]))
 
         operation, named, grip = "deliver", user, origin.grip if origin else None
-        if self._components and (domain := user.rpartition("@")[2]) in self._components:
-            operation, named = "deliver_component", domain
+        if component := self.component_of(user):
+            operation, named = "deliver_component", component
         at = keys.prefix(named)
         epoch = grip.epoch if grip and origin and origin.counts else ""
         self.journal.submit(

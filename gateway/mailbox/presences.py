@@ -38,6 +38,8 @@ ANSWER_S = 30.0
 LOOKED_AT = 200
 """newest entries of an outbox among which a session's end is looked for; what is older a sweeper has seen"""
 
+_NO_ANSWER: tuple[Any, ...] = (b"ok", (), (), ())
+
 READS, IS_READ = frozenset({"to", "both"}), frozenset({"from", "both"})
 
 _MEET, _RECEIVE, _PRESENCE, _DIRECT = (function(name) for name in ("meet", "receive", "presence", "direct"))
@@ -150,6 +152,10 @@ class Presences:
         """Presence of `full` for a contact's available sessions but `besides`, addressed to it already; and with `asks`
         the contact's presence is the answer. `then` gets the reply of the operation, or a StoreError.
         """
+        if self._mailbox.component_of(contact):
+            probe = f"<presence from='{escape(full)}' to='{contact}' type='probe'/>".encode() if asks else b""
+            self.tell_component(contact, sender=full, stanzas=(stanza, probe), then=then)
+            return
 
         def answered(reply: Any) -> None:
             if not isinstance(reply, StoreError) and reply[1]:
@@ -161,6 +167,34 @@ class Presences:
             answered, "FCALL", _MEET, 1, keys.prefix(contact), contact, full, bare, stanza, "1" if asks else "", nodes,
             besides, *self._mailbox.limits,
         )  # fmt: skip
+
+    def tell_component(
+        self, contact: str, *, sender: str, stanzas: Sequence[bytes], then: Callable[[Any], None] | None
+    ) -> None:
+        """Presence for a contact at an external component (XEP-0114), which itself knows who may see what and answers
+        by itself. Empty stanzas are left out; `then` gets what `meet` answers when there is nothing more to come.
+        """
+        bodies = [stanza for stanza in stanzas if stanza]
+        left = len(bodies)
+
+        def delivered(body: bytes) -> Callable[[Any], None]:
+            def done(outcome: Any) -> None:
+                nonlocal left
+                left -= 1
+                if not isinstance(outcome, StoreError):
+                    self._announce(outcome.placed, body)
+                if then is not None and left == 0:
+                    then(outcome if isinstance(outcome, StoreError) else _NO_ANSWER)
+
+            return done
+
+        for body in bodies:
+            self._mailbox.deliver(
+                user=contact, resource="", sender=sender, origin=None, kind=PRESENCE, type="", flags="",
+                stanza=body, done=delivered(body),
+            )  # fmt: skip
+        if not bodies and then is not None:
+            then(_NO_ANSWER)
 
     def receive(self, grip: Grip, answers: Sequence[bytes | str]) -> None:
         """Put kind, name, stanza, … into a session's queue, piece by piece. Never blocks."""

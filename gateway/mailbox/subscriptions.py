@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gevent.event import AsyncResult
+
 from gateway.mailbox import keys
 from gateway.mailbox.library import function
 from gateway.mailbox.mailbox import Mailbox, placed
-from gateway.mailbox.presences import Announce
+from gateway.mailbox.presences import Announce, Presences, wait_for
 
 TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
@@ -33,12 +35,19 @@ class Subscriptions:
     """Methods wait, and raise StoreError, unless they say otherwise. JIDs are bare."""
 
     def __init__(self, mailbox: Mailbox, announce: Announce) -> None:
+        self._mailbox = mailbox
         self._journal = mailbox.journal
         self._limits = mailbox.limits
         self._announce = announce
 
     def send(self, *, user: str, contact: str, type_: str, stanza: bytes, most_items: int) -> None:
-        """The user sends a subscription stanza (RFC 6121 appendix A.2). Raises RosterFull."""
+        """The user sends a subscription stanza (RFC 6121 appendix A.2). Raises RosterFull.
+
+        Users of an external component (XEP-0114) have no mailbox here: the component keeps their side itself.
+        """
+        if self._mailbox.component_of(user):
+            self._exchange(user, contact, type_, "", stanza, ())
+            return
         at = keys.prefix(user)
         reply = self._journal.call(
             "FCALL", function("subscription_out"), 1, at, user, contact, type_, stanza, most_items, *self._limits
@@ -54,10 +63,15 @@ class Subscriptions:
         presence: Sequence[bytes] = ()
         if type_ in _PRESENCE_WITH:
             presence = self._journal.call("FCALL", function("shown"), 1, at, user, contact, _PRESENCE_WITH[type_])
+        self._exchange(user, contact, type_, entry, stanza, presence)
+        self._journal.call("FCALL", function("posted"), 1, at, entry)
+
+    def _exchange(
+        self, user: str, contact: str, type_: str, entry: str, stanza: bytes, presence: Sequence[bytes]
+    ) -> None:
         reply, shown = self._receive(contact, user, type_, entry, stanza, presence)
         if reply or shown:
-            self._receive(user, contact, reply, "", plain(contact, user, reply), shown)
-        self._journal.call("FCALL", function("posted"), 1, at, entry)
+            self._receive(user, contact, reply, "", plain(contact, user, reply) if reply else b"", shown)
 
     def refused(self, *, user: str, contact: str) -> None:
         """A contact knows nothing of the subscription the user believes in: believe it no more. Never blocks."""
@@ -75,6 +89,12 @@ class Subscriptions:
         self, user: str, contact: str, type_: str, entry: str, stanza: bytes, presence: Sequence[bytes]
     ) -> tuple[str, Sequence[bytes]]:
         """What `contact` sent comes to `user`. Answers the automatic reply's type, and the presence that goes back."""
+        if self._mailbox.component_of(user):
+            told: AsyncResult[object] = AsyncResult()
+            presences = Presences(self._mailbox, self._announce)
+            presences.tell_component(user, sender=contact, stanzas=(stanza, *presence[1::2]), then=told.set)
+            wait_for(told)
+            return "", ()
         reply = self._journal.call(
             "FCALL", function("subscription_in"), 1, keys.prefix(user), user, contact, type_, entry, stanza,
             *self._limits, *presence,

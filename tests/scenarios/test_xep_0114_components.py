@@ -291,6 +291,80 @@ def test_components_talk_with_each_other(gateways: TwoGateways, bridge: Componen
     _leave(echo)
 
 
+# Contacts at a component's domain
+
+
+def _befriended(gateways: TwoGateways, bridge: Component) -> Phone:
+    """A user who sees the presence of a contact at the component, and is seen by it."""
+    user, contact = a_user(gateways), f"romeo@{BRIDGE}"
+    me = user.account.jid
+    user.send(f"<iq type='get' id='r'><query xmlns='{ns.ROSTER}'/></iq>")
+    user.send(f"<presence to='{contact}' type='subscribe'/>")
+    asked = bridge.next("presence")
+    assert (me, contact, "subscribe") == (asked.get("from"), asked.get("to"), asked.get("type"))
+    bridge.send(f"<presence from='{contact}' to='{me}' type='subscribed'/>")
+    bridge.send(f"<presence from='{contact}' to='{me}' type='subscribe'/>")
+    assert ["subscribed", "subscribe"] == [user.skip_to(stanza("presence"), stanza("iq")).get("type") for _ in range(2)]
+    user.send(f"<presence to='{contact}' type='subscribed'/>")
+    answer, shown = bridge.next("presence"), bridge.next("presence")
+    assert ("subscribed", None) == (answer.get("type"), shown.get("type"))
+    assert (user.jid, contact) == (shown.get("from"), shown.get("to"))
+    return user
+
+
+def test_a_contact_of_its_gets_a_place_in_the_roster(gateways: TwoGateways, bridge: Component) -> None:
+    user = _befriended(gateways, bridge)
+
+    user.send(f"<iq type='get' id='r2'><query xmlns='{ns.ROSTER}'/></iq>")
+    while (roster := user.skip_to(stanza("iq"), stanza("presence"))).get("id") != "r2":
+        """a roster push"""
+    items = {item.get("jid"): item.get("subscription") for item in roster.iter(f"{{{ns.ROSTER}}}item")}
+
+    assert {f"romeo@{BRIDGE}": "both"} == items
+
+
+def test_its_contacts_are_told_of_presence_and_asked_for_theirs(gateways: TwoGateways, bridge: Component) -> None:
+    user = _befriended(gateways, bridge)
+
+    user.send("<presence><show>away</show></presence>")
+    away = bridge.next("presence")
+    user.send("<presence type='unavailable'/>")
+    gone = bridge.next("presence")
+    user.send("<presence/>")
+    back = [bridge.next("presence").get("type") for _ in range(2)]
+    bridge.send(f"<presence from='romeo@{BRIDGE}/x' to='{user.account.jid}'/>")
+
+    assert ("away", f"romeo@{BRIDGE}") == (away.findtext(tag("show")), away.get("to"))
+    assert "unavailable" == gone.get("type")
+    assert {None, "probe"} == {*back}
+    while user.skip_to(stanza("presence"), stanza("iq")).get("from") != f"romeo@{BRIDGE}/x":
+        """the user's own"""
+
+
+def test_it_may_ask_for_the_presence_of_whom_it_sees(gateways: TwoGateways, bridge: Component) -> None:
+    user = _befriended(gateways, bridge)
+
+    bridge.send(f"<presence from='romeo@{BRIDGE}' to='{user.account.jid}' type='probe'/>")
+    seen = bridge.next("presence")
+    bridge.send(f"<presence from='mallory@{BRIDGE}' to='{user.account.jid}' type='probe'/>")
+    refused = bridge.next("presence")
+
+    assert (user.jid, None) == (seen.get("from"), seen.get("type"))
+    assert (user.account.jid, "unsubscribed") == (refused.get("from"), refused.get("type"))
+
+
+def test_its_contact_leaves_the_roster_and_it_is_told(gateways: TwoGateways, bridge: Component) -> None:
+    user = _befriended(gateways, bridge)
+
+    user.send(
+        f"<iq type='set' id='x'><query xmlns='{ns.ROSTER}'>"
+        f"<item jid='romeo@{BRIDGE}' subscription='remove'/></query></iq>"
+    )
+    told = [bridge.next("presence").get("type") for _ in range(3)]
+
+    assert ["unavailable", "unsubscribe", "unsubscribed"] == sorted(str(one) for one in told)
+
+
 # Bad input
 
 

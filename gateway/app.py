@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import gevent
 from gevent.event import Event
 
-from gateway.archive.settings import ArchiveSettings
+from gateway.archive import opening
 from gateway.features.selection import FeatureSettings, selected
 from gateway.mailbox import keys, nodes
 from gateway.mailbox.accounts import Accounts
-from gateway.mailbox.archives import set_default
 from gateway.mailbox.embedded import resolve
 from gateway.mailbox.errors import StoreError, StoreUnavailable
 from gateway.mailbox.journal import Journal
@@ -140,7 +139,7 @@ class Gateway:
         self.journal.wait_up(REDIS_AT_START_S)
         self.journal.on_reconnect = lambda: gevent.spawn(self.caretaker.check_tails)
         self.node.decoy_secret = self.node.accounts.decoy_secret()
-        set_default(self.journal, self.node.settings.of(ArchiveSettings).archive_default)
+        opening.prepare(self.node.settings, self.journal)
         self._reap_predecessor()
         self.node.rhythm.start()
         self.subscriber.start()

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gateway.archive.store import ArchiveStore
 from gateway.mailbox.archive_ids import LATEST, ms_of
 from gateway.mailbox.archives import PAGE_BYTES, Archives, Kept
+
+if TYPE_CHECKING:
+    from gateway.archive.store import ArchiveStore
 
 
 @dataclass(frozen=True, slots=True)

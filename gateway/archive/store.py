@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -137,9 +136,3 @@ def _range(statement: sa.Select[Any], account: str, above: int, below: int, peer
 def _kept(row: Any) -> Kept:
     peer = f"{row.peer}/{row.resource}" if row.resource else row.peer
     return Kept(row.id, peer, bytes(row.stanza))
-
-
-@cache
-def store_at(address: str, timeout_s: float) -> ArchiveStore:
-    """The process's store at this address, as SQLAlchemy takes it. Nothing is opened before it is used."""
-    return ArchiveStore(Database(address, timeout_s=timeout_s))

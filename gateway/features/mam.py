@@ -10,15 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway.archive.errors import ArchiveForeign, ArchiveUnavailable
+from gateway.archive.opening import reader_of
 from gateway.archive.reader import Page, Reader, Wanted, time_of
 from gateway.archive.settings import ArchiveSettings
-from gateway.archive.store import store_at
 from gateway.features import mam_query
 from gateway.features.mam_query import ArchiveQuery, not_found
-from gateway.hooks import Feature, On, Query, Services, StanzaTraits, Xep
+from gateway.hooks import Feature, On, Query, StanzaTraits, Xep
 from gateway.mailbox.archive_ids import ms_of, to_text
 from gateway.mailbox.archives import Archives, Kept
-from gateway.sections import ServerSettings
 from gateway.telemetry import get_logger
 from gateway.xmpp import ns, rsm
 from gateway.xmpp.delay import stamp
@@ -58,20 +57,13 @@ def traits(event: StanzaTraits) -> None:
     event.archive = any(child in MEANINGFUL or child[0] in ENCRYPTED for child in stanza.children)
 
 
-def reader_of(services: Services) -> Reader:
-    """Reads archives with this process's connections."""
-    settings = services.settings.of(ArchiveSettings)
-    address = settings.address(services.settings.of(ServerSettings).data_dir)
-    return Reader(Archives(services.mailbox), store_at(address, settings.timeout_s))
-
-
 @contextmanager
 def _readable(query: Query) -> Iterator[Reader]:
     """The asker's own archive (section 8.1: nobody else's). What the database cannot do now may be asked again."""
     if not query.is_own:
         raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
     try:
-        yield reader_of(query.services)
+        yield reader_of(query.services.settings, query.services.mailbox)
     except (ArchiveUnavailable, ArchiveForeign) as error:
         log.error("archive_not_read", error=str(error))
         raise StanzaError(

@@ -8,7 +8,7 @@ import signal
 import gevent
 from gevent.event import Event
 
-from gateway.archive.database import Database
+from gateway.archive.opening import store_of
 from gateway.archive.settings import ArchiveSettings
 from gateway.archive.store import ArchiveStore
 from gateway.mailbox.archive_moves import ArchiveMoves
@@ -32,8 +32,8 @@ REDIS_AT_START_S = 30.0
 
 def build(settings: Settings, journal: Journal) -> tuple[Archiver, ArchiveStore]:
     """An archiver on a journal, as the settings say, and its store."""
-    archive, server = settings.of(ArchiveSettings), settings.of(ServerSettings)
-    store = ArchiveStore(Database(archive.address(server.data_dir), timeout_s=archive.timeout_s))
+    archive = settings.of(ArchiveSettings)
+    store = store_of(settings)
     moves = ArchiveMoves(
         journal,
         token=secrets.token_hex(8),

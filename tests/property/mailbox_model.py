@@ -5,85 +5,9 @@ One account; messages are known by their bodies. A `Copy` is an entry of one ses
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Container
 
-QUEUE, QUOTA = 3, 4
-
-
-@dataclass
-class Message:
-    """One accepted stanza: how many copies are left, and its fate once that is decided."""
-
-    body: bytes
-    kind: str
-    flags: str
-    copies: int = 1
-    fate: str = ""
-
-    @property
-    def wakes(self) -> bool:
-        return "w" in self.flags
-
-
-@dataclass
-class Copy:
-    """A message in one place. `is_told`: an event that covers it was claimed, the device need not be told again."""
-
-    message: Message
-    is_told: bool = False
-
-
-@dataclass
-class Session:
-    sid: str
-    resource: str
-    node: str
-    epoch: int = 1
-    is_asleep: bool = False
-    is_overdue: bool = False
-    is_resumable: bool = False
-    is_linked: bool = False
-    priority: int | None = None
-    presence: bytes = b""
-    acked: int = 0
-    h: int = 0
-    queue: list[Copy] = field(default_factory=list)
-    backlog: list[Copy] = field(default_factory=list)
-    inherited: int = 0
-    aside: dict[str, bytes] = field(default_factory=dict)
-
-    @property
-    def jid(self) -> str:
-        return f"juliet@localhost/{self.resource}"
-
-    @property
-    def tail(self) -> int:
-        return self.acked + len(self.queue)
-
-    @property
-    def takes_messages(self) -> bool:
-        return self.priority is not None and self.priority >= 0
-
-    @property
-    def is_consuming(self) -> bool:
-        return not self.is_asleep and not self.is_overdue
-
-    def must_wake(self) -> bool:
-        """The push rule."""
-        return (
-            self.is_linked
-            and not self.is_consuming
-            and any(copy.message.wakes and not copy.is_told for copy in self.queue + self.backlog)
-        )
-
-
-@dataclass
-class Ending:
-    """What a session left, on its way to its fate, a piece at a time."""
-
-    sid: str
-    entries: list[Copy]
-    how: str
+from tests.property.mailbox_parts import QUEUE, QUOTA, Copy, Ending, Message, Session
 
 
 class Model:
@@ -93,10 +17,13 @@ class Model:
         self.resend = resend
         self.piece = piece
         self.exists = False
+        self.is_blocking = False
         self.sessions: dict[str, Session] = {}  # by resource, in the order of binding
         self.offline: list[Copy] = []
         self.endings: list[Ending] = []
-        self.fates = {"accepted": 0, "acked": 0, "bounced": 0, "dropped": 0}
+        self.archive: list[bytes] = []
+        self.pruned = 0  # messages up to this number are gone from the archive
+        self.fates = {"accepted": 0, "acked": 0, "archived": 0, "bounced": 0, "dropped": 0}
         self.bounced: list[bytes] = []
         self.old: dict[str, int] = {}
 
@@ -112,25 +39,34 @@ class Model:
         if copy.message.kind == "m" and not copy.message.fate:
             self.decide(copy.message, "acked")
 
+    def is_held(self, message: Message) -> bool:
+        """The archive is sure to have it."""
+        return message.at > self.pruned
+
     # where a stanza goes
 
-    def put(self, session: Session, message: Message, *, ahead: bool = False) -> int | str:
-        """Position, 0 for the backlog, or why not."""
-        is_full = len(session.queue) >= QUEUE
-        if is_full or (message.kind == "m" and session.backlog and not ahead):
+    def put(self, session: Session, message: Message, *, ahead: bool = False, is_late: bool = False) -> int | str:
+        """Position, 0 if nobody need be told, or why not."""
+        if len(session.queue) >= QUEUE or (message.kind in "mc" and session.backlog and not ahead):
             if message.kind == "q":
                 return "full"
             if message.kind == "m" and "s" not in message.flags:
                 return "dropped"
             if len(session.backlog) + len(self.offline) >= QUOTA:
                 return "full"
-            session.backlog.append(Copy(message))
+            session.backlog.append(Copy(message, is_late=is_late))
             return 0
-        session.queue.append(Copy(message))
+        # What makes the queue full is shown with all before it: nothing could follow before the client acknowledges.
+        is_kept_back = session.is_inactive and message.may_wait and len(session.queue) + 1 < QUEUE
+        session.queue.append(Copy(message, is_late=is_late or is_kept_back))
+        if is_kept_back:
+            return 0
+        session.flush = session.tail
         return session.tail
 
     def put_presence(self, session: Session, sender: str, body: bytes) -> int:
-        if session.is_consuming and not session.backlog and not session.aside and len(session.queue) < QUEUE:
+        has_room = not session.backlog and not session.aside and len(session.queue) < QUEUE
+        if session.is_consuming and not session.is_inactive and has_room:
             session.queue.append(Copy(Message(body, "p", "")))
             return session.tail
         session.aside[sender] = body
@@ -154,15 +90,18 @@ class Model:
         return takers, "dropped" if type_ == "headline" else "store"
 
     def deliver(
-        self, resource: str, kind: str, type_: str, flags: str, body: bytes, sender: str
-    ) -> tuple[str, dict[str, int]]:
-        """Status, and the position in each session that took it."""
+        self, resource: str, kind: str, type_: str, flags: str, body: bytes, sender: str, own: str = ""
+    ) -> tuple[str, dict[str, int], dict[str, int]]:
+        """Status, the position in each session that took it, and those of copies. `own`: the account's own session that
+        sent it.
+        """
         if not self.exists:
-            return "no-account", {}
-        message = Message(body, kind, flags)
-        targets, otherwise = self.targets(resource, kind, type_)
+            return "no-account", {}, {}
+        if self.is_blocking and not own:
+            return ("bounce" if kind in "mq" else "dropped"), {}, {}
+        message = Message(body, kind, flags, at=len(self.archive) + 1 if "a" in flags else 0)
+        targets, status = self.targets(resource, kind, type_)
         took: dict[str, int] = {}
-        status = otherwise
         for session in targets:
             answer = self.put_presence(session, sender, body) if kind == "p" else self.put(session, message)
             if isinstance(answer, int):
@@ -173,11 +112,38 @@ class Model:
             status, message.copies = "ok", len(took)
         elif status == "store":
             status = self.store(message)
-        if kind == "m" and status not in ("full", "bounce"):
-            self.fates["accepted"] += 1
-            if status == "dropped":
-                self.decide(message, "dropped")
-        return status, took
+        if status in ("full", "bounce"):
+            return status, took, {}
+        if message.at:
+            self.archive.append(body)
+        if kind != "m":
+            return status, took, {}
+        self.fates["accepted"] += 1
+        if status == "dropped":
+            self.decide(message, "archived" if message.at else "dropped")
+        except_for = {own, *(session.sid for session in targets)}
+        copies = self.copy(message, "received", "wuh", except_for) if status == "ok" else {}
+        return status, took, copies
+
+    def copy(self, message: Message, way: str, kept: str, except_for: Container[str]) -> dict[str, int]:
+        """XEP-0280: for the other devices that want it."""
+        placed: dict[str, int] = {}
+        flags = "".join(flag for flag in message.flags if flag in kept)
+        for session in self.sessions.values() if "c" in message.flags else ():
+            if session.has_carbons and session.sid not in except_for:
+                one = Message(f"{way}:".encode() + message.body, "c", flags, at=message.at)
+                position = self.put(session, one)
+                if isinstance(position, int):
+                    placed[session.sid] = position
+        return placed
+
+    def sent(self, session: Session, flags: str, body: bytes) -> dict[str, int]:
+        """What the account keeps of a message of its own that somebody else's mailbox took."""
+        message = Message(body, "m", flags)
+        if "a" in flags:
+            self.archive.append(body)
+            message.at = len(self.archive)
+        return self.copy(message, "sent", "h", {session.sid})
 
     def store(self, message: Message) -> str:
         if "s" not in message.flags:
@@ -190,26 +156,24 @@ class Model:
     # the cursor moves
 
     def fill(self, session: Session) -> None:
-        before = session.tail
-        moved = 0
-        while (
-            session.backlog
-            and (session.inherited == 0 or session.takes_messages)
-            and len(session.queue) < QUEUE
-            and (session.tail == before or moved < self.piece)
-        ):
+        if not session.backlog or (session.inherited and not session.takes_messages):
+            return
+        before, moved = session.tail, 0
+        while session.backlog and len(session.queue) < QUEUE and (session.tail == before or moved < self.piece):
             copy = session.backlog.pop(0)
             moved += 1
-            if session.inherited and copy.message.kind != "m":
-                if copy.message.kind == "q":
-                    self.bounced.append(copy.message.body)
-            else:
+            is_wanted = copy.message.kind == "m" or (copy.message.kind == "c" and session.has_carbons)
+            if is_wanted or not session.inherited:
+                copy.is_late = copy.is_late or is_wanted
                 session.queue.append(copy)
+            elif copy.message.kind == "q":
+                self.bounced.append(copy.message.body)
             session.inherited = max(0, session.inherited - 1)
+        session.flush = session.tail
 
     def catch_up(self, session: Session) -> None:
         self.fill(session)
-        if session.is_consuming and not session.backlog:
+        if session.is_consuming and not session.is_inactive and not session.backlog:
             while session.aside and len(session.queue) < QUEUE:
                 sender = next(iter(session.aside))
                 session.queue.append(Copy(Message(session.aside.pop(sender), "p", "")))
@@ -223,17 +187,24 @@ class Model:
         session.is_overdue = False
         self.catch_up(session)
 
+    def rest(self, session: Session, is_inactive: bool) -> None:
+        """XEP-0352."""
+        if session.is_inactive != is_inactive:
+            session.is_inactive, session.flush = is_inactive, session.tail
+            self.catch_up(session)
+
     # sessions
 
-    def broadcast(self, session: Session, body: bytes) -> None:
+    def broadcast(self, session: Session, body: bytes, *, reflected: bool = False) -> None:
         for other in self.sessions.values():
             if other is not session and other.priority is not None:
                 self.put_presence(other, session.jid, body)
+        if reflected:
+            self.put_presence(session, session.jid, body)
 
     def unavailable(self, session: Session) -> None:
         if session.priority is not None:
-            body = f"<presence from='{session.jid}' to='juliet@localhost' type='unavailable'/>"
-            self.broadcast(session, body.encode())
+            self.broadcast(session, f"<presence from='{session.jid}' type='unavailable'/>".encode())
 
     def retire(self, session: Session) -> None:
         del self.sessions[session.resource]
@@ -258,20 +229,39 @@ class Model:
         former, took = session.priority, session.takes_messages
         session.priority, session.presence = priority, body
         if priority is not None or former is not None:
-            self.broadcast(session, body)
+            self.broadcast(session, body, reflected=priority is not None)
         if priority is not None and former is None:
             for other in list(self.sessions.values()):
                 if other is not session and other.priority is not None:
                     self.put_presence(session, other.jid, other.presence)
         if session.takes_messages and not took:
             self.settle_all()
+            session.inherited -= self.skip_seen(session, session.backlog, session.inherited)
+            self.skip_seen(session, self.offline, 0)
             session.backlog += self.offline
             self.offline = []
             self.catch_up(session)
 
+    def skip_seen(self, session: Session, waiting: list[Copy], inherited: int) -> int:
+        """What its client has from the archive already does not come again. Answers how many of the first `inherited`
+        went.
+        """
+        gone = 0
+        for at, copy in enumerate(waiting[: self.piece]):
+            if not (session.low < copy.message.at <= session.seen and self.is_held(copy.message)):
+                continue
+            assert copy.message.at in session.shown, "skipped, but its client was never shown it"
+            waiting[at] = None  # type: ignore[call-overload]
+            gone += at < inherited
+            copy.message.copies -= 1
+            if copy.message.kind == "m" and not copy.message.copies and not copy.message.fate:
+                self.decide(copy.message, "archived")
+        waiting[:] = [copy for copy in waiting if copy is not None]
+        return gone
+
     def resume(self, session: Session, upto: int, node: str) -> None:
         session.epoch += 1
-        session.node, session.is_asleep, session.is_overdue = node, False, False
+        session.node, session.is_asleep, session.is_overdue, session.is_inactive = node, False, False, False
         for _ in range(upto - session.acked):
             self.acked(session.queue.pop(0))
         session.acked = upto
@@ -327,8 +317,11 @@ class Model:
             message.copies = 1
             self.offline.insert(0, copy)
             return
+        if how != "drop" and self.is_held(message):
+            self.decide(message, "archived")
+            return
         if how == "deliver":
-            taken = [s for s in takers if isinstance(self.put(s, message), int)]
+            taken = [s for s in takers if isinstance(self.put(s, message, is_late=copy.is_late), int)]
             if taken:
                 message.copies = len(taken)
                 return
@@ -350,7 +343,9 @@ class Model:
         for copy in self.offline:
             self.decide(copy.message, "dropped")
         self.offline = []
-        self.exists = False
+        self.archive = []
+        self.pruned = 0
+        self.exists = self.is_blocking = False
         self.old = {}
 
     def waiting(self) -> int:

@@ -98,13 +98,14 @@ end
 
 -- What the sender's own mailbox keeps of a message that was taken: the archive's copy, and carbons for other devices.
 local function keep_sent(p, user, sid, to, type, flags, split, body, limits, answer)
-  local stamp = tostring(now())
+  local id
   if has(flags, 'a') then
-    local id = Archive.put(p, user, bare_of(to), body)
-    if id then body, stamp = with_id(body, split, user, id), id end
+    id = Archive.put(p, user, to, body)
+    if id then body = with_id(body, split, user, id) end
   end
   if has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then
-    copy(p, user, 'sent', type, '', stamp, body, limits, { [sid] = true }, answer)
+    local marks = has(flags, 'h') and 'h' or ''
+    copy(p, user, 'sent', type, marks, id or tostring(now()), body, limits, { [sid] = true }, answer)
   end
 end
 
@@ -161,7 +162,7 @@ deliver = function(keys, args, own_sid)
 
   local answer, stamp, id = { 'ok', 0, '', 0 }, tostring(now()), nil
   if has(flags, 'a') then
-    id = Archive.put(p, user, bare_of(args[3]), body)
+    id = Archive.put(p, user, args[3], body)
     if id then
       answer[3], stamp, body = id, id, with_id(body, tonumber(args[16]), user, id)
     else
@@ -176,7 +177,10 @@ deliver = function(keys, args, own_sid)
   answer[1], answer[4] = status, math.floor((#answer - 4) / 3)
   if status == 'full' or status == 'bounce' then
     set_origin(origin, before, args[6])   -- refused, not taken: sent again it is judged anew
-    if id then redis.call('XDEL', K.archive(p, user), id) end
+    if id then
+      redis.call('XDEL', K.archive(p, user), id)
+      answer[3] = ''
+    end
   elseif kind == 'm' then
     fate(p, 'accepted', 1)
     if status == 'dropped' then fate(p, id and 'archived' or 'dropped', 1) end

@@ -1,26 +1,37 @@
 -- The offline store (XEP-0160) on its way to the device that has become available
--- Keys: off:{user} list, back:{sid} list, acct:{user} (offline_*), s:{sid} (seen), fates
+-- Keys: off:{user} list, back:{sid} list, acct:{user} (offline_*), s:{sid} (arch_low, seen), fates
 
--- What the client has caught up with from the archive is not delivered a second time; what the archive is not sure to
--- hold is. Only entries that came before the catch-up can have been seen, so the first later one ends the search.
-local function skip_seen(p, s)
-  local seen = redis.call('HGET', K.session(p, s.sid), 'seen')
-  if not seen or seen == '' then return end
-  local key, kept, archived, woken = K.offline(p, s.user), {}, 0, 0
-  for _, entry in ipairs(redis.call('LRANGE', key, 0, PIECE - 1)) do
-    local _, flags, stamp = decode(entry)
-    if Archive.is_after(stamp, seen) then break end
-    redis.call('LPOP', key)
-    if is_archived(p, s.user, flags, stamp) then
-      archived = archived + 1
+-- Take out of a list what the archive is sure to hold between two ids. Answers how many went, how many of those were
+-- among the first `n`, and how many wake.
+local function take_out(p, user, list, low, high, n)
+  local gone, first, woken, archived = 0, 0, 0, 0
+  for i, entry in ipairs(redis.call('LRANGE', list, 0, PIECE - 1)) do
+    local kind, flags, stamp, fan = decode(entry)
+    if is_archived(p, user, stamp) and Archive.is_after(stamp, low) and not Archive.is_after(stamp, high) then
+      redis.call('LSET', list, i - 1, 'gone')
+      gone = gone + 1
+      if i <= n then first = first + 1 end
       if has(flags, 'w') then woken = woken + 1 end
-    else
-      kept[#kept + 1] = entry
+      if kind == 'm' and copy_ended(p, user, fan) then archived = archived + 1 end
     end
   end
-  for i = #kept, 1, -1 do redis.call('LPUSH', key, kept[i]) end
-  if woken > 0 then redis.call('HINCRBY', K.account(p, s.user), 'offline_important', -woken) end
+  if gone > 0 then redis.call('LREM', list, gone, 'gone') end
   fate(p, 'archived', archived)
+  return gone, first, woken
+end
+
+-- What the client was shown of the archive, and the archive still holds, is not delivered a second time: neither from
+-- the offline store nor of what a former session left.
+local function skip_seen(p, s)
+  local key = K.session(p, s.sid)
+  local v = redis.call('HMGET', key, 'arch_low', 'seen')
+  if not v[1] or not v[2] or v[2] == '' then return end
+  local _, _, waking = take_out(p, s.user, K.offline(p, s.user), v[1], v[2], 0)
+  if waking > 0 then redis.call('HINCRBY', K.account(p, s.user), 'offline_important', -waking) end
+  if s.back == 0 then return end
+  local gone, inherited, woken = take_out(p, s.user, K.backlog(p, s.sid), v[1], v[2], s.inherited)
+  s.back, s.inherited, s.important_acked = s.back - gone, s.inherited - inherited, s.important_acked + woken
+  redis.call('HSET', key, 'back', s.back, 'inherited', s.inherited, 'important_acked', s.important_acked)
 end
 
 -- Is there a session whose client retrieves for itself (XEP-0013)? One that sleeps does not stand in the others' way.

@@ -190,28 +190,6 @@ def test_a_changed_password_ends_the_accounts_sessions(guarded: Server, admin: A
     assert ("item-not-found", "") == error_of(unknown)
 
 
-def test_an_announcement_reaches_who_is_connected(guarded: Server, admin: Account) -> None:
-    phone, boss = online(guarded, guarded.account()), online(guarded, admin)
-    answer = run(boss, f"{ADMIN}announce", announcement=["Down at noon", "for <an> hour"])
-    message = phone.skip_to(stanza("message"), stanza("presence"))
-
-    assert "completed" == status(answer)
-    assert ("headline", "localhost") == (message.get("type"), message.get("from"))
-    assert "Down at noon\nfor <an> hour" == message.findtext(stanza("body"))
-    assert ("bad-request", "bad-payload") == error_of(run(boss, f"{ADMIN}announce", announcement=" "))
-
-
-def test_an_announcement_is_not_made_twice(guarded: Server, admin: Account) -> None:
-    boss = online(guarded, admin)
-    begun = command(boss, f"{ADMIN}announce")
-    sid = begun[0].get("sessionid", "")
-    once = command(boss, f"{ADMIN}announce", sessionid=sid, inner=form(announcement="hear"))
-    again = command(boss, f"{ADMIN}announce", sessionid=sid, inner=form(announcement="hear"))
-
-    assert "completed" == status(once)
-    assert ("not-allowed", "session-expired") == error_of(again)
-
-
 def test_users_are_counted_and_listed_in_pages(guarded: Server, admin: Account) -> None:
     boss = online(guarded, admin)
     everybody = guarded.command("user", "list").split()
@@ -268,3 +246,30 @@ def test_nobody_asks_on_an_account_or_a_subdomain(guarded: Server, admin: Accoun
     assert ("item-not-found", "") == error_of(command(boss, f"{ADMIN}add-user", to="push.localhost"))
     other = guarded.account()
     assert ("service-unavailable", "") == error_of(command(boss, f"{ADMIN}add-user", to=other.jid))
+
+
+# The last ones: what they announce waits for those who did not take it
+
+
+def test_an_announcement_reaches_who_is_connected(guarded: Server, admin: Account) -> None:
+    phone, boss = online(guarded, guarded.account()), online(guarded, admin)
+    answer = run(boss, f"{ADMIN}announce", announcement=["Down at noon", "for <an> hour"])
+    message = phone.skip_to(stanza("message"), stanza("presence"))
+
+    assert "completed" == status(answer)
+    assert ("headline", "localhost") == (message.get("type"), message.get("from"))
+    assert "Down at noon\nfor <an> hour" == message.findtext(stanza("body"))
+    assert ("bad-request", "bad-payload") == error_of(run(boss, f"{ADMIN}announce", announcement=" "))
+    boss.ack()  # its own copy
+    boss.round_trip()
+
+
+def test_an_announcement_is_not_made_twice(guarded: Server, admin: Account) -> None:
+    boss = online(guarded, admin)
+    begun = command(boss, f"{ADMIN}announce")
+    sid = begun[0].get("sessionid", "")
+    once = command(boss, f"{ADMIN}announce", sessionid=sid, inner=form(announcement="hear"))
+    again = command(boss, f"{ADMIN}announce", sessionid=sid, inner=form(announcement="hear"))
+
+    assert "completed" == status(once)
+    assert ("not-allowed", "session-expired") == error_of(again)

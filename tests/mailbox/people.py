@@ -13,7 +13,7 @@ from gateway.mailbox.rosters import Roster, Rosters
 from gateway.mailbox.subscriptions import Subscriptions, plain
 from tests.mailbox.world import JULIET, Client, World
 
-ROMEO = "romeo@localhost"
+ROMEO = "montague@localhost"  # another bucket than JULIET, as contacts mostly are
 NURSE = "nurse@localhost"
 
 

@@ -28,11 +28,11 @@ end
 -- The version goes on from the clock, so that an account that is made anew never repeats one.
 local function version_of(p, user)
   local v = redis.call('HMGET', K.account(p, user), 'roster_version', 'created_at')
-  return tonumber(v[1] or v[2] or 0)
+  return tonumber(v[1] or (v[2] or 0) + 1)
 end
 
 local function next_version(p, user)
-  local version = version_of(p, user) + 1
+  local version = math.max(version_of(p, user) + 1, now())
   redis.call('HSET', K.account(p, user), 'roster_version', version)
   return version
 end
@@ -118,7 +118,7 @@ local function known_version(p, user, text)
   if not string.match(text, '^%d+$') or #text > 15 then return nil end
   local v = redis.call('HMGET', K.account(p, user), 'created_at', 'roster_floor')
   local version = tonumber(text)
-  if version < tonumber(v[1] or 0) or version < tonumber(v[2] or 0) or version > version_of(p, user) then return nil end
+  if version <= tonumber(v[1] or 0) or version < tonumber(v[2] or 0) or version > version_of(p, user) then return nil end
   return version
 end
 

@@ -1,6 +1,7 @@
-"""XEP-0114: Jabber Component Protocol, version 1.6: lists the configured components among the server's items.
+"""XEP-0114: Jabber Component Protocol, version 1.6. External programs answer for domains of their own.
 
-Their connections are `session/component.py`; what is addressed to them the router delivers like any other stanza.
+Here they are listed among the server's items; their connections are `session/component.py`, and what is addressed to
+them the router delivers like any other stanza.
 """
 
 from __future__ import annotations

@@ -275,9 +275,10 @@ class Stanzas(RuleBasedStateMachine):
         session.shown.update(range(first + 1, reached + 1))
         marks = self.client(session).marks()
         session.low = self.number_of(marks.get("arch_low"))
-        session.seen = self.number_of(marks.get("seen"))
+        session.seen = self.number_of(marks.get("arch_high"))
 
         assert set(range(session.low + 1, session.seen + 1)) <= session.shown
+        assert not (whole and last) or (session.low, session.seen) == (0, last)
 
     def number_of(self, archive_id: str | None) -> int:
         return self.ids.index(archive_id) + 1 if archive_id in self.ids else 0

@@ -1,7 +1,7 @@
 -- The archive's operations: pages for clients (XEP-0313), preferences (XEP-0441), and the worker that moves what is
 -- older into SQL.
--- Keys: those of 25_archive.lua, s:{sid} (seen, arch_low, arch_high: what lies in (low, high] the client was shown;
---       arch_token: its last results), q:{sid}, off:{user}, back:{sid}, archmv hash
+-- Keys: those of 25_archive.lua, s:{sid} (arch_low, arch_high: what lies in (low, high] the client was shown;
+--       arch_token: its last results), q:{sid}, archmv hash
 --
 -- At any moment an id lies either in the stream, beyond the mark arch_moved, or in SQL, not beyond it: the worker first
 -- commits to SQL and then trims the stream and raises the mark in one step. So who reads stream and mark in one step,
@@ -85,18 +85,11 @@ do
     return { mark, floor, first and first[1] or '', last and last[1] or '', redis.call('XLEN', key), now() }
   end)
 
-  local function waits_not_before(list, low)
-    local entry = redis.call('LINDEX', list, 0)
-    if not entry then return true end
-    local _, _, stamp = decode(entry)
-    return Archive.is_after(stamp, low)
-  end
-
-  -- The client was shown everything in (low, high]. It has caught up with what waits for it if all of that lies in what
-  -- it was shown so far: the ends of pages that touch are joined.
+  -- The client was shown everything in (low, high]. Stretches that touch are joined; of others the latest is kept, since
+  -- what waits for a client is late. What lies in it need not be delivered again (62_offline.lua).
   local function shown(p, s, low, high)
     local key = K.session(p, s.sid)
-    local v = redis.call('HMGET', key, 'arch_low', 'arch_high', 'seen')
+    local v = redis.call('HMGET', key, 'arch_low', 'arch_high')
     if v[1] then
       if not Archive.is_after(low, v[2]) and not Archive.is_after(v[1], high) then
         low = Archive.is_after(low, v[1]) and v[1] or low
@@ -106,10 +99,6 @@ do
       end
     end
     redis.call('HSET', key, 'arch_low', low, 'arch_high', high)
-    if v[3] and v[3] ~= '' and not Archive.is_after(high, v[3]) then return end
-    if waits_not_before(K.offline(p, s.user), low) and waits_not_before(K.backlog(p, s.sid), low) then
-      redis.call('HSET', key, 'seen', high)
-    end
   end
 
   -- archive_results: the messages of one page go into the session's queue; the answer to the query follows them

@@ -1,5 +1,5 @@
 -- The offline store (XEP-0160) on its way to the device that has become available
--- Keys: off:{user} list, back:{sid} list, acct:{user} (offline_*), s:{sid} (arch_low, seen), fates
+-- Keys: off:{user} list, back:{sid} list, acct:{user} (offline_*), s:{sid} (arch_low, arch_high), fates
 
 -- Take out of a list what the archive is sure to hold between two ids. Answers how many went, how many of those were
 -- among the first `n`, and how many wake.
@@ -24,8 +24,8 @@ end
 -- the offline store nor of what a former session left.
 local function skip_seen(p, s)
   local key = K.session(p, s.sid)
-  local v = redis.call('HMGET', key, 'arch_low', 'seen')
-  if not v[1] or not v[2] or v[2] == '' then return end
+  local v = redis.call('HMGET', key, 'arch_low', 'arch_high')
+  if not v[1] then return end
   local _, _, waking = take_out(p, s.user, K.offline(p, s.user), v[1], v[2], 0)
   if waking > 0 then redis.call('HINCRBY', K.account(p, s.user), 'offline_important', -waking) end
   if s.back == 0 then return end

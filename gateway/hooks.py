@@ -19,6 +19,7 @@ from gateway.mailbox.model import Grip, Placed
 from gateway.settings import Settings
 from gateway.xmpp.jid import JID
 from gateway.xmpp.stanza import Element
+from gateway.xmpp.vcard import Photo
 
 H = TypeVar("H")
 T = TypeVar("T")
@@ -231,6 +232,35 @@ class Published:
     """(id, payload), each payload an element that stands by itself"""
     retracted: tuple[str, ...] = ()
     """ids"""
+
+
+@dataclass(frozen=True, slots=True)
+class CardChanged:
+    """A client changed its account's vCard (XEP-0054). Notify; runs in the client's greenlet, so it may wait for the
+    store.
+    """
+
+    owner: JID
+    services: Services
+    photo: Photo | None
+    former: str
+    """hash of the photo that was in the vCard until now; "" if there was none"""
+
+
+@dataclass(slots=True)
+class PrivateXml:
+    """Private XML (XEP-0049) of one name is about to be kept or shown, by its owner. REWRITE may replace `content`, b""
+    for nothing: the element, or several of them, each to stand in jabber:iq:private. Runs in the owner's greenlet; a
+    handler of what is kept may raise StanzaError.
+    """
+
+    owner: JID
+    services: Services
+    session: SessionView
+    name: tuple[str, str]
+    """(namespace, element)"""
+    is_kept: bool
+    content: bytes
 
 
 @dataclass(slots=True)

@@ -2,7 +2,10 @@
 
 from gateway.features import (
     administration,
+    avatar_conversion,
+    avatars,
     blocking,
+    bookmarks_conversion,
     caps,
     carbons,
     commands,
@@ -36,7 +39,10 @@ from gateway.hooks import Feature
 
 FEATURES: tuple[Feature, ...] = (
     administration.FEATURE,
+    avatar_conversion.FEATURE,
+    avatars.FEATURE,
     blocking.FEATURE,
+    bookmarks_conversion.FEATURE,
     caps.FEATURE,
     carbons.FEATURE,
     commands.FEATURE,

@@ -4,7 +4,7 @@ byte, to their owner alone.
 
 from __future__ import annotations
 
-from gateway.hooks import Feature, Query, Xep
+from gateway.hooks import Feature, PrivateXml, Query, Xep
 from gateway.mailbox.vault import StorageSettings, Vault
 from gateway.xmpp import ns
 from gateway.xmpp.element import Element
@@ -36,6 +36,19 @@ def _name(element: Element) -> str:
     return f"{{{element.ns}}}{element.name}"
 
 
+def _told(query: Query, element: Element, content: bytes, *, is_kept: bool) -> bytes:
+    """What other features make of it."""
+    event = PrivateXml(
+        owner=query.to,
+        services=query.services,
+        session=query.session,
+        name=(element.ns, element.name),
+        is_kept=is_kept,
+        content=content,
+    )
+    return query.services.features.fire(event).content
+
+
 def get(query: Query) -> None:
     """XEP-0049 section 3: one element by its name and namespace; an empty one when nothing is kept."""
     _, elements = _elements(query)
@@ -43,7 +56,8 @@ def get(query: Query) -> None:
         raise StanzaError(StanzaCondition.BAD_REQUEST, "ask for one element at a time")
     (element,) = elements
     (kept,) = Vault(query.services.mailbox).private(str(query.to), [_name(element)])
-    answer = kept or f"<{element.name} xmlns='{escape(element.ns)}'/>".encode()
+    shown = _told(query, element, kept, is_kept=False)
+    answer = shown or f"<{element.name} xmlns='{escape(element.ns)}'/>".encode()
     query.reply(b"<query xmlns='%b'>%b</query>" % (ns.PRIVATE.encode(), answer))
 
 
@@ -60,6 +74,8 @@ def keep(query: Query) -> None:
         is_empty = not element.inner and not element.attrs
         written = b"" if is_empty else moved(element, default=default, into=ns.PRIVATE)
         kept[_name(element)] = kept.get(_name(element), b"") + written
+    for element in {_name(element): element for element in elements}.values():
+        kept[_name(element)] = _told(query, element, kept[_name(element)], is_kept=True)
     limits = query.services.settings.of(StorageSettings)
     if not Vault(query.services.mailbox).keep_private(str(query.to), kept, limits):
         raise StanzaError(

@@ -4,15 +4,13 @@ who is blocked.
 
 from __future__ import annotations
 
-from gateway.hooks import Feature, Query, Xep
+from gateway.hooks import CardChanged, Feature, Query, Xep
 from gateway.mailbox.vault import NO_PHOTO, StorageSettings, Vault
 from gateway.xmpp import ns
 from gateway.xmpp.errors import StanzaCondition, StanzaError
-from gateway.xmpp.inner import moved, payload
+from gateway.xmpp.inner import inner, moved, payload
 from gateway.xmpp.payload import NotAnElement
-from gateway.xmpp.vcard import photo
-
-_EMPTY = f"<vCard xmlns='{ns.VCARD}'/>".encode()
+from gateway.xmpp.vcard import EMPTY, photo
 
 
 def get(query: Query) -> None:
@@ -22,7 +20,7 @@ def get(query: Query) -> None:
     card = Vault(query.services.mailbox).card(user=str(query.to), asker=str(query.asker)) if query.to.local else b""
     if not card and not query.is_own:
         raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
-    query.reply(card or _EMPTY)
+    query.reply(card or EMPTY)
 
 
 def keep(query: Query) -> None:
@@ -32,15 +30,20 @@ def keep(query: Query) -> None:
     limits = query.services.settings.of(StorageSettings)
     too_large = StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, f"a vCard of more than {limits.vcard_bytes} bytes")
     try:
-        card = moved(payload(query.iq), default=ns.CLIENT, into="")
+        given = payload(query.iq)
+        inner(given)  # a vCard is made of elements alone
+        card = moved(given, default=ns.CLIENT, into="")
         if len(card) > limits.vcard_bytes:
             raise too_large
         shown = photo(card)
     except NotAnElement as error:
         raise StanzaError(StanzaCondition.BAD_REQUEST, str(error)) from error
-    hashed = shown.id.encode() if shown is not None else NO_PHOTO
-    if not Vault(query.services.mailbox).keep_card(str(query.to), card, hashed, limits):
+    vault, user = Vault(query.services.mailbox), str(query.to)
+    former, hashed = vault.photo(user), shown.id.encode() if shown is not None else NO_PHOTO
+    if not vault.keep_card(user, card, hashed, limits):
         raise too_large
+    was = "" if former == NO_PHOTO else former.decode()
+    query.services.features.fire(CardChanged(query.to, query.services, shown, was))
     query.reply(b"")
 
 

@@ -37,10 +37,19 @@ class Vault:
         """Keep elements of private XML by `{namespace}name`; b"" takes one away. False: there would be too much."""
         return self._keep(user, "private", elements, limits.private_xml_entries, limits.private_xml_bytes)
 
-    def keep_card(self, user: str, card: bytes, photo: bytes, limits: StorageSettings) -> bool:
-        """Keep the vCard, with its photo's hash or NO_PHOTO. False: it is too large."""
-        # The hash is the server's own addition and does not count.
-        return self._keep(user, "vcard", {CARD: card, PHOTO: photo}, 2, limits.vcard_bytes + len(photo))
+    def keep_card(
+        self, user: str, card: bytes, photo: bytes, limits: StorageSettings, *, instead_of: bytes | None = None
+    ) -> bool | None:
+        """Keep the vCard, with its photo's hash or NO_PHOTO. False: it is too large. None: it is no more `instead_of`
+        (b"": there was none).
+        """
+        if instead_of is None:
+            # The hash is the server's own addition and does not count.
+            return self._keep(user, "vcard", {CARD: card, PHOTO: photo}, 2, limits.vcard_bytes + len(photo))
+        reply = self._journal.call(
+            "FCALL", function("vcard_swap"), 1, keys.prefix(user), user, instead_of, card, photo, limits.vcard_bytes
+        )
+        return None if reply == b"changed" else bool(reply == b"ok")
 
     def _keep(self, user: str, area: str, values: Mapping[str, bytes], most: int, most_bytes: int) -> bool:
         flat = [part for item in values.items() for part in item]
@@ -57,6 +66,10 @@ class Vault:
     def card(self, *, user: str, asker: str) -> bytes:
         """The vCard as this asker may see it; b"" if there is none for it."""
         return bytes(self._journal.call("FCALL", function("vcard_shown"), 1, keys.prefix(user), user, asker))
+
+    def own_card(self, user: str) -> bytes:
+        """The card as its owner sees it; b"" if there is none."""
+        return bytes(self._journal.call("HGET", keys.key(keys.prefix(user), "vcard", user), CARD) or b"")
 
     def photo(self, user: str) -> bytes:
         """The hash of the vCard's photo, NO_PHOTO if the vCard has none, b"" if there is no vCard."""

@@ -52,7 +52,7 @@ def payload(iq: Element) -> Element:
 
 def moved(element: Element, *, default: str, into: str) -> bytes:
     """The element, to stand where `into` is the default namespace instead of `default`. Nothing is changed but its
-    start tag, and that only where it has to be.
+    start tag, which declares what was declared around it.
     """
     raw = element.retagged({})
     tag = raw[: element.head]

@@ -26,6 +26,19 @@ register('vault_keep', function(keys, args)
   return 'ok'
 end)
 
+-- vcard_swap: another card instead of this one ('' = none), if it is still that
+-- KEYS[1] prefix   ARGV user, card as it was, card, photo, most bytes   answers 'ok' | 'changed' | 'full' | 'no-account'
+register('vcard_swap', function(keys, args)
+  local p, user, key = keys[1], args[1], K.vcard(keys[1], args[1])
+  if redis.call('EXISTS', K.account(p, user)) == 0 then return 'no-account' end
+  local is = redis.call('HGET', key, 'card') or ''
+  if is == args[3] then return 'ok' end   -- sent again after a lost connection
+  if is ~= args[2] then return 'changed' end
+  if #args[3] > tonumber(args[5]) then return 'full' end
+  redis.call('HSET', key, 'card', args[3], 'photo', args[4])
+  return 'ok'
+end)
+
 -- vcard_shown: anybody may see a vCard (XEP-0054 section 6) but who is blocked
 -- KEYS[1] prefix   ARGV user, asker (full JID)   answers the card, '' = there is none, or none for this asker
 register('vcard_shown', function(keys, args)

@@ -12,6 +12,7 @@ from gateway.mailbox.nodes import Sweep
 from gateway.mailbox.notices import publish_entries
 from gateway.mailbox.presences import Presences, wait_for
 from gateway.mailbox.subscriptions import Subscriptions
+from gateway.mailbox.visibility import Visibility
 from gateway.telemetry import get_logger
 from gateway.xmpp import ns
 from gateway.xmpp.delay import stamp
@@ -45,13 +46,14 @@ def away(presence: bytes, since_ms: int) -> bytes:
 
 
 class Broadcasts:
-    """Works off outbox entries `presence` and `subscription`. All of it may run twice. Raises StoreError."""
+    """Works off outbox entries `presence`, `subscription` and `visibility`. All of it may run twice. Raises StoreError."""
 
     def __init__(self, mailbox: Mailbox, sweep: Sweep) -> None:
         self._sweep = sweep
         self._journal = mailbox.journal
         self._presences = Presences(mailbox, self._announce)
         self._subscriptions = Subscriptions(mailbox, self._announce)
+        self._visibility = Visibility(mailbox, self._announce)
 
     def _announce(self, placed: tuple[Placed, ...], stanza: bytes) -> None:
         publish_entries(self._journal, placed, stanza)
@@ -67,6 +69,8 @@ class Broadcasts:
     def _carry(self, at: str, name: str, fields: dict[str, bytes]) -> None:
         if fields["do"] == b"presence":
             wait_for(self._presences.carry(at, name, fields))
+        elif fields["do"] == b"visibility":
+            wait_for(self._visibility.carry(at, name, fields))
         elif fields["do"] == b"subscription":
             user, contact, type_ = (fields[key].decode() for key in ("user", "contact", "type"))
             self._subscriptions.carry(at, name, user=user, contact=contact, type_=type_, stanza=fields["stanza"])

@@ -73,10 +73,13 @@ local function visible(s) return s.inactive and s.flush or s.tail end
 
 -- All sessions of an account that have not ended.
 local function sessions_of(p, user)
-  local found = {}
-  for _, sid in ipairs(redis.call('HVALS', K.resources(p, user))) do
-    local s = load(p, sid)
-    if s and s.state ~= ENDING then found[#found + 1] = s end
+  local found, all = {}, redis.call('HGETALL', K.resources(p, user))
+  for i = 1, #all, 2 do
+    local s = load(p, all[i + 1])
+    if s and s.state ~= ENDING then
+      s.resource = all[i]
+      found[#found + 1] = s
+    end
   end
   return found
 end
@@ -86,10 +89,13 @@ local function is_available(s) return s.priority ~= '' and tonumber(s.priority) 
 -- Sessions of an account, except one, that take messages to the bare JID; or with `any`, that have sent presence at all
 -- (a negative priority keeps messages away, not presence: RFC 6121 sections 8.5.2.1.1 and 8.5.2.1.2).
 local function available(p, user, except, any)
-  local found = {}
-  for i, sid in ipairs(redis.call('HVALS', K.resources(p, user))) do
-    local s = sid ~= except and load(p, sid)
-    if s and s.state ~= ENDING and (is_available(s) or any and s.priority ~= '') then found[#found + 1] = s end
+  local found, all = {}, redis.call('HGETALL', K.resources(p, user))
+  for i = 1, #all, 2 do
+    local s = all[i + 1] ~= except and load(p, all[i + 1])
+    if s and s.state ~= ENDING and (is_available(s) or any and s.priority ~= '') then
+      s.resource = all[i]
+      found[#found + 1] = s
+    end
   end
   return found
 end

@@ -18,12 +18,11 @@ local function addressed(body, to)
   return string.sub(body, 1, at - 1) .. " to='" .. to .. "'" .. string.sub(body, at)
 end
 
--- What others may see of an available session, without `to`, and its full JID; nil when it has faded from sight.
+-- What others may see of an available session, without `to`; nil when it has faded from sight.
 local function seen(p, sid)
-  local v = redis.call('HMGET', K.session(p, sid), 'presence', 'faded', 'user', 'resource')
-  local full = v[3] .. '/' .. v[4]
-  if v[2] == 'unavailable' then return nil, full end
-  return v[2] and v[2] ~= '' and v[2] or v[1], full
+  local v = redis.call('HMGET', K.session(p, sid), 'presence', 'faded')
+  if v[2] == 'unavailable' then return nil end
+  return v[2] and v[2] ~= '' and v[2] or v[1]
 end
 
 local function gone(p, sid, to)   -- gsub would take % in a JID for a pattern; format does not
@@ -31,22 +30,25 @@ local function gone(p, sid, to)   -- gsub would take % in a JID for a pattern; f
 end
 
 -- Presence of all of an account's available sessions for `to`: full JID, stanza, …; with `leaving`, that they are gone.
-function Presence.of(p, user, to, leaving)
+-- `sessions`: those, if the caller has them.
+function Presence.of(p, user, to, leaving, sessions)
   local found = {}
-  for _, s in ipairs(available(p, user, '', true)) do
-    local body, full = seen(p, s.sid)
+  for _, s in ipairs(sessions or available(p, user, '', true)) do
+    local body = seen(p, s.sid)
     if body then
-      found[#found + 1], found[#found + 2] = full, leaving and gone(p, s.sid, to) or addressed(body, to)
+      found[#found + 1], found[#found + 2] = user .. '/' .. s.resource, leaving and gone(p, s.sid, to) or addressed(body, to)
     end
   end
   return found
 end
 
 -- To each of an account's available sessions but one; told in `placed`.
-function Presence.put(p, user, except, stamp, from, body, limits, placed)
-  for _, other in ipairs(available(p, user, except, true)) do
-    local n, position = #placed, put_presence(p, other, stamp, from, body, limits)
-    placed[n + 1], placed[n + 2], placed[n + 3] = other.sid, other.node, position
+function Presence.put(p, user, except, stamp, from, body, limits, placed, sessions)
+  for _, other in ipairs(sessions or available(p, user, except, true)) do
+    if other.sid ~= except then
+      local n, position = #placed, put_presence(p, other, stamp, from, body, limits)
+      placed[n + 1], placed[n + 2], placed[n + 3] = other.sid, other.node, position
+    end
   end
 end
 
@@ -130,8 +132,8 @@ end
 local function introduce(p, s, stamp, limits)
   local v = redis.call('HMGET', K.session(p, s.sid), 'ujid', 'notify', 'resource')
   for _, other in ipairs(available(p, s.user, s.sid, true)) do
-    local body, full = seen(p, other.sid)
-    if body then put_presence(p, s, stamp, full, addressed(body, v[1]), limits) end
+    local body = seen(p, other.sid)
+    if body then put_presence(p, s, stamp, s.user .. '/' .. other.resource, addressed(body, v[1]), limits) end
   end
   local requests = redis.call('HGETALL', K.requests(p, s.user))
   for i = 1, #requests, 2 do put_presence(p, s, stamp, requests[i], requests[i + 1], limits) end
@@ -208,12 +210,12 @@ end)
 register('meet', function(keys, args)
   local p, contact, from, bare, limits = keys[1], args[1], args[2], args[3], limits_of(args, 8)
   if Blocking.blocks(p, contact, from) then return { 'blocked', {}, {}, {} } end
-  local placed, shown, events = {}, {}, {}
-  if args[4] ~= '' then Presence.put(p, contact, args[7], now(), from, args[4], limits, placed) end
+  local placed, shown, events, sessions = {}, {}, {}, available(p, contact, '', true)
+  if args[4] ~= '' then Presence.put(p, contact, args[7], now(), from, args[4], limits, placed, sessions) end
   if args[5] ~= '1' then return { 'ok', placed, shown, events } end
   local subscription = Roster.subscription(p, contact, bare)
   if subscription ~= 'from' and subscription ~= 'both' then return { 'refused', placed, shown, events } end
-  shown = Presence.of(p, contact, bare)
+  shown = Presence.of(p, contact, bare, false, sessions)
   if args[6] ~= '' and Pubsub.last_items then
     for _, item in ipairs(Pubsub.last_items(p, contact, contact, from, bare, args[6])) do
       events[#events + 1], events[#events + 2] = item[1], item[2]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.hooks import Feature, On, Phase, Query, StanzaReceived, Xep
-from gateway.mailbox.blocklists import Blocklists
-from gateway.mailbox.model import Placed
+from gateway.mailbox.blocklists import Blocklists, Change
+from gateway.mailbox.visibility import Visibility
 from gateway.settings import setting
 from gateway.telemetry import get_logger
 from gateway.xmpp import ns
@@ -22,6 +22,9 @@ log = get_logger(__name__)
 
 LONGEST_PUSH = 131072
 """bytes of the addresses that one request may change: every device gets a copy of them"""
+
+TOLD_AT_ONCE = 100
+"""contacts that hear of a change before its result is there; what is left in the outbox the sweeper tells"""
 
 REASONS = frozenset({f"{ns.REPORTING_REASONS}:spam", f"{ns.REPORTING_REASONS}:abuse"})
 """XEP-0377 section 4"""
@@ -67,11 +70,14 @@ def _payload(name: str, jids: list[JID]) -> bytes:
     return payload
 
 
-def _settle(query: Query, answer: tuple[Placed, ...] | str) -> None:
+def _settle(query: Query, answer: Change | str) -> None:
     if answer == "full":
         raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "the block list is full")
     if not isinstance(answer, str):
-        query.services.announce(answer)
+        query.services.announce(answer.placed)
+        visibility = Visibility(query.services.mailbox, query.services.announce)
+        for entry, fields in answer.told[:TOLD_AT_ONCE]:
+            visibility.carry(query.session.grip.at, entry, fields)
     query.reply(b"")  # of a session that is another connection's by now, the mailbox takes no answer
 
 

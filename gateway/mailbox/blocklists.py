@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from gateway.mailbox import keys
@@ -16,6 +17,16 @@ from gateway.xmpp.jid import JID
 
 Refusal = Literal["full", "stale"]
 """The list stays as it was: it would get too long, or the session is another connection's by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The list has changed. `placed`: pushes to the devices that asked for the list. `told`: outbox entries about who
+    may see something else of the account now, each with the fields that `Visibility.carry` takes.
+    """
+
+    placed: tuple[Placed, ...]
+    told: tuple[tuple[str, dict[str, bytes]], ...]
 
 
 class Blocklists:
@@ -32,20 +43,18 @@ class Blocklists:
         reply = self._call("blocklist", grip, user, grip.sid, grip.epoch)
         return reply if isinstance(reply, str) else sorted(jid.decode() for jid in reply)
 
-    def block(
-        self, grip: Grip, user: str, jids: Iterable[str], *, push: bytes, most: int
-    ) -> tuple[Placed, ...] | Refusal:
+    def block(self, grip: Grip, user: str, jids: Iterable[str], *, push: bytes, most: int) -> Change | Refusal:
         """Add to the list, which may then have `most` entries; all of them or none.
 
-        `push` is the payload for the sessions that asked for the list. Answers what they got.
+        `push` is the payload for the sessions that asked for the list.
         """
         reply = self._call("block", grip, user, grip.sid, grip.epoch, _name(), push, most, *self._mailbox.limits, *jids)
-        return reply if isinstance(reply, str) else placed(reply)
+        return reply if isinstance(reply, str) else _change(user, reply)
 
-    def unblock(self, grip: Grip, user: str, jids: Iterable[str], *, push: bytes) -> tuple[Placed, ...] | Refusal:
+    def unblock(self, grip: Grip, user: str, jids: Iterable[str], *, push: bytes) -> Change | Refusal:
         """Take off the list; none given: all of it. What was not on it is passed over."""
         reply = self._call("unblock", grip, user, grip.sid, grip.epoch, _name(), push, *self._mailbox.limits, *jids)
-        return reply if isinstance(reply, str) else placed(reply)
+        return reply if isinstance(reply, str) else _change(user, reply)
 
     def between(self, *, asked: JID, asker: JID) -> Literal["blocked", "blocked-by-you", ""]:
         """Whether an account (a bare JID) blocks `asker` (a full JID), or the asker's account blocks it."""
@@ -58,6 +67,15 @@ class Blocklists:
     def _call(self, operation: str, grip: Grip, *arguments: bytes | str | int) -> list[Any] | Refusal:
         reply = self._mailbox.journal.call("FCALL", function(operation), 1, grip.at, *arguments)
         return reply[1:] if reply[0] == b"ok" else reply[0].decode()  # type: ignore[no-any-return]
+
+
+def _change(user: str, reply: list[Any]) -> Change:
+    flat = reply[0]
+    told = tuple(
+        (flat[i].decode(), {"user": user.encode(), "contact": flat[i + 1], "sid": flat[i + 2]})
+        for i in range(0, len(flat), 3)
+    )
+    return Change(placed(reply[1:]), told)
 
 
 def _name() -> str:

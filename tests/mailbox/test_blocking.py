@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.mailbox import keys
-from gateway.mailbox.blocklists import Blocklists
+from gateway.mailbox.blocklists import Blocklists, Change
 from gateway.mailbox.model import Status
 from tests.mailbox.world import JULIET, Client, World, a_message
 
@@ -18,6 +18,17 @@ def block(client: Client, *jids: str, most: int = 1000) -> object:
 
 def unblock(client: Client, *jids: str) -> object:
     return Blocklists(client.world.mailbox).unblock(client.grip, client.user, jids, push=PUSH)
+
+
+def befriend(world: World, contact: str, subscription: str) -> None:
+    """The roster has this contact."""
+    world.redis.hset(keys.key(world.at, "roster", JULIET), contact, f'{{"s":"{subscription}"}}')
+
+
+def told(change: object) -> list[str]:
+    """Who has to be told that something has changed."""
+    assert isinstance(change, Change)
+    return sorted(fields["contact"].decode() for _, fields in change.told)
 
 
 def listed(client: Client) -> object:
@@ -130,9 +141,10 @@ def test_devices_that_asked_for_the_list_are_told_and_the_others_are_not(world: 
     listed(phone)
     listed(laptop)
 
-    told = block(phone, "romeo@localhost")
+    change = block(phone, "romeo@localhost")
 
-    assert {phone.sid, laptop.sid} == {each.sid for each in told}  # type: ignore[attr-defined]
+    assert isinstance(change, Change)
+    assert {phone.sid, laptop.sid} == {each.sid for each in change.placed}
     assert [] == tablet.stanzas()
     (push,) = laptop.stanzas()
     assert push.startswith(b"<iq type='set' id='block-") and push.endswith(
@@ -175,6 +187,66 @@ def test_a_session_of_another_connection_changes_nothing(world: World, act: obje
     assert "stale" == act(phone, "tybalt@localhost")  # type: ignore[operator]
     assert "stale" == listed(phone)
     assert {b"romeo@localhost"} == world.redis.smembers(keys.key(world.at, "blocked", JULIET))
+
+
+ROSTER = {"both@x.example": "both", "from@x.example": "from", "to@x.example": "to", "none@x.example": "none"}
+
+CONCERNED = {
+    "nobody on the roster": (["a@x.example"], []),
+    "who sees one": (["from@x.example"], ["from@x.example"]),
+    "no subscription": (["none@x.example"], []),
+    "several": (["both@x.example", "from@x.example", "b@x.example"], ["both@x.example", "from@x.example"]),
+    "a device": (["both@x.example/home"], ["both@x.example/home"]),
+    "a domain": (["x.example"], ["both@x.example", "from@x.example", "to@x.example"]),
+    "a domain and one there": (["x.example", "to@x.example"], ["both@x.example", "from@x.example", "to@x.example"]),
+    "another domain": (["y.example"], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CONCERNED)
+def test_contacts_whom_a_block_concerns_are_told_when_it_begins_and_when_it_ends(world: World, what: str) -> None:
+    jids, concerned = CONCERNED[what]
+    phone = world.client()
+    for contact, subscription in ROSTER.items():
+        befriend(world, contact, subscription)
+
+    began = told(block(phone, *jids))
+    again = told(block(phone, *jids))
+    ended = told(unblock(phone))
+
+    assert (concerned, [], concerned) == (began, again, ended)
+
+
+def test_who_stays_blocked_by_another_entry_is_not_told_of_an_end(world: World) -> None:
+    phone = world.client()
+    befriend(world, "both@x.example", "both")
+    block(phone, "x.example")
+
+    assert [] == told(block(phone, "both@x.example"))
+    assert [] == told(unblock(phone, "both@x.example"))
+    assert ["both@x.example"] == told(unblock(phone, "x.example"))
+
+
+def test_a_list_that_is_full_tells_nobody_anything(world: World) -> None:
+    phone = world.client()
+    befriend(world, "both@x.example", "both")
+
+    assert "full" == block(phone, "both@x.example", "a@x.example", most=1)
+    assert [] == world.sweep.outbox(world.bucket)
+
+
+def test_who_got_directed_presence_is_told_too(world: World) -> None:
+    phone, tablet = world.client("phone"), world.client("tablet")
+    for jid in ("romeo@localhost/orchard", "paris@localhost"):
+        world.call("direct", phone.sid, phone.grip.epoch, jid, "1")
+
+    change = block(tablet, "romeo@localhost")
+
+    assert isinstance(change, Change)
+    assert [{"user": JULIET.encode(), "contact": b"romeo@localhost/orchard", "sid": phone.sid.encode()}] == [
+        fields for _, fields in change.told
+    ]
+    assert {b"paris@localhost"} == world.redis.smembers(keys.key(world.at, "directed", phone.sid))
 
 
 def test_the_list_goes_with_the_account(world: World) -> None:

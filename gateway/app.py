@@ -120,7 +120,12 @@ class Gateway:
             log.warning("websocket_not_available_yet", addresses=listen.websocket)
         most, patience = limits.max_connections, limits.write_timeout
         listeners = [
-            Listener(listen.components, serve_components(node), max_connections=most, write_timeout_s=patience),
+            Listener(
+                listen.components if components else [],
+                serve_components(node),
+                max_connections=most,
+                write_timeout_s=patience,
+            ),
             Listener(listen.c2s, serve(node), max_connections=most, write_timeout_s=patience),
             Listener(
                 listen.c2s_tls,

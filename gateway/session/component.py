@@ -32,6 +32,9 @@ from gateway.xmpp.stanza import Element, error_reply, is_answerable
 
 log = get_logger(__name__)
 
+FEATURE = "components"
+"""what `[features] off` calls them"""
+
 CONTENT = frozenset({ns.COMPONENT, ns.CLIENT})
 """what stanzas may be in: some libraries write those that they pass on in jabber:client"""
 
@@ -196,7 +199,9 @@ class ComponentConnection(Connection):
 
 
 def component_domains(settings: Settings, features: Features) -> frozenset[str]:
-    """The configured components. Raises ConfigError for a domain that is this server's own."""
+    """The configured components, none if the feature is off. Raises ConfigError for a domain of this server's own."""
+    if not any(feature.name == FEATURE for feature in features.all):
+        return frozenset()
     components, server = settings.of(ComponentsSettings), settings.of(ServerSettings)
     own = {*server.domains, *(f"{host}.{domain}" for host in features.hosts for domain in server.domains)}
     faults = [f"components.domains.{domain}: is this server's own" for domain in components.domains if domain in own]

@@ -1,5 +1,6 @@
 """XEP-0114: external components, on one of two gateway processes; the users they talk with are on the other."""
 
+import signal
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
@@ -202,6 +203,17 @@ def test_it_is_listed_among_the_servers_items(gateways: TwoGateways) -> None:
 
     assert "The bridge" == items[BRIDGE]
     assert {BRIDGE, ECHO, LOUNGE} <= set(items)
+
+
+def test_the_sender_keeps_a_copy_of_what_he_wrote_to_a_component(gateways: TwoGateways, bridge: Component) -> None:
+    user = a_user(gateways)
+
+    user.message(f"romeo@{BRIDGE}", "to be kept", "k")
+    bridge.next("message")
+    user.send(f"<iq type='set' id='a'><query xmlns='{ns.MAM}'/></iq>")
+    found = user.skip_to(stanza("message"), stanza("presence"))
+
+    assert "to be kept" == next(found.iter(stanza("body"))).text
 
 
 # From the component
@@ -500,3 +512,52 @@ def test_its_gateway_is_killed_and_what_it_did_not_take_comes_again_or_goes_back
     assert len(returned) == len(set(returned))
     assert not {*returned} & {*came}
     _leave(again)
+
+
+# Settings
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoGateways]:
+    """Gateways that keep what comes for a component, and let its newer connection have it."""
+    directory = tmp_path_factory.mktemp("patient")
+    with two_gateways(directory, component_wait=600, component_conflict_resolve="kick_old") as gateways:
+        gateways.server.stock_accounts(10)
+        yield gateways
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_with_kick_old_the_second_connection_replaces_the_first(patient: TwoGateways, same: bool) -> None:
+    first = component(patient.component_port)
+    second = component(patient.component_port if same else patient.other.component_port)
+    user = a_user(patient)
+
+    user.message(BRIDGE, "hello")
+
+    assert "conflict" == first.stream_error()
+    assert "hello" == second.next("message").findtext(tag("body"))
+    _leave(second)
+
+
+def test_with_component_wait_what_comes_meanwhile_comes_with_the_next_connection(patient: TwoGateways) -> None:
+    _leave(component(patient.component_port, ECHO))
+    user = a_user(patient)
+    user.send(f"<presence to='room@{ECHO}/nick'/>")
+    user.message(f"a@{ECHO}", "waiting")
+    user.send(f"<iq type='get' id='1' to='{ECHO}'><ping xmlns='{ns.PING}'/></iq>")
+    user.round_trip()
+
+    back = component(patient.other.component_port, ECHO)
+    came = [back.receive(10) for _ in range(3)]
+
+    assert [tag("presence"), tag("message"), tag("iq")] == [element.tag for element in came]
+    assert "waiting" == came[1].findtext(tag("body"))
+    _leave(back)
+
+
+def test_a_gateway_that_stops_says_so_to_its_components(patient: TwoGateways) -> None:
+    lounge = component(patient.component_port, LOUNGE)
+
+    patient.server.signal("gateway", signal.SIGTERM)
+
+    assert "system-shutdown" == lounge.stream_error()

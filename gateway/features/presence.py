@@ -6,6 +6,7 @@ waits for the store in the greenlet of the sender's connection, so that a client
 
 from __future__ import annotations
 
+from gateway.features.blocking import blocked_by_you
 from gateway.features.roster import roster_full
 from gateway.hooks import Feature, PresenceChanged, PresenceSending, Services, SessionView
 from gateway.mailbox.entry import PRESENCE
@@ -13,7 +14,7 @@ from gateway.mailbox.errors import StoreError
 from gateway.mailbox.presence_settings import PresenceSettings
 from gateway.mailbox.presences import Presences, Said
 from gateway.mailbox.rosters import RosterSettings
-from gateway.mailbox.subscriptions import RosterFull, Subscriptions, plain
+from gateway.mailbox.subscriptions import BlockedByYou, RosterFull, Subscriptions, plain
 from gateway.telemetry import get_logger
 from gateway.xmpp import ns
 from gateway.xmpp.jid import JID
@@ -113,6 +114,8 @@ def subscribe(session: SessionView, element: Element, to: JID, services: Service
         )
     except RosterFull as full:
         raise roster_full() from full
+    except BlockedByYou as blocked:
+        raise blocked_by_you() from blocked
 
 
 def farewell(user: str, services: Services) -> None:

@@ -31,6 +31,10 @@ class RosterFull(Exception):
     """The roster takes no more items."""
 
 
+class BlockedByYou(Exception):
+    """The user blocks the contact (XEP-0191)."""
+
+
 class Subscriptions:
     """Methods wait, and raise StoreError, unless they say otherwise. JIDs are bare."""
 
@@ -41,7 +45,7 @@ class Subscriptions:
         self._announce = announce
 
     def send(self, *, user: str, contact: str, type_: str, stanza: bytes, most_items: int) -> None:
-        """The user sends a subscription stanza (RFC 6121 appendix A.2). Raises RosterFull.
+        """The user sends a subscription stanza (RFC 6121 appendix A.2). Raises RosterFull, BlockedByYou.
 
         Users of an external component (XEP-0114) have no mailbox here: the component keeps their side itself.
         """
@@ -54,6 +58,8 @@ class Subscriptions:
         )
         if reply[0] == b"full":
             raise RosterFull
+        if reply[0] == b"blocked-by-you":
+            raise BlockedByYou
         self._announce(placed(reply[2:]), b"")
         if reply[1]:
             self.carry(at, reply[1].decode(), user=user, contact=contact, type_=type_, stanza=stanza)

@@ -230,9 +230,10 @@ end
 
 -- subscription_out: the user's side of a subscription stanza; what goes on waits in the outbox until the contact has it
 -- KEYS[1] prefix   ARGV user, contact, type, stanza, most items, queue limit, quota
--- answers {'ok', outbox entry or '' (does not go on), sid, node, position, …} | {'full'}
+-- answers {'ok', outbox entry or '' (does not go on), sid, node, position, …} | {'full'} | {'blocked-by-you'}
 register('subscription_out', function(keys, args)
   local p, user, contact, type = keys[1], args[1], args[2], args[3]
+  if Blocking.blocks(p, user, contact) then return { 'blocked-by-you' } end
   local before = item_of(p, user, contact)
   local is_asked = redis.call('HEXISTS', K.requests(p, user), contact) == 1
   local item, goes_on = OUT[type](before, is_asked)

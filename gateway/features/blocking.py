@@ -125,20 +125,25 @@ def unblock(query: Query) -> None:
 
 
 def guard(event: StanzaReceived) -> None:
-    """Section 3.3, for requests that this server answers on an account's behalf. What it delivers, the mailbox judges
-    in the same step.
+    """Section 3.3, for requests that this server answers on an account's behalf, and for probes. What is delivered or
+    changes something, the mailbox judges in the same step.
     """
     to, element = event.to, event.element
-    if element.name != "iq" or to is None or not to.local or to.resource or to == event.session.jid.bare:
+    type_ = element.attrs.get("type")
+    is_probe = element.name == "presence" and type_ == "probe"
+    if not is_probe and not (element.name == "iq" and type_ in ("get", "set")):
         return
-    if element.attrs.get("type") not in ("get", "set"):
+    if to is None or not to.local or (to.resource and not is_probe) or to.bare == event.session.jid.bare:
         return
     found = Blocklists(event.services.mailbox).between(asked=to, asker=event.session.jid)
-    if found:
-        raise _blocked_by_you() if found == "blocked-by-you" else StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
+    if found == "blocked-by-you":
+        raise blocked_by_you()
+    if found and not is_probe:  # of a probe, nothing is told
+        raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
 
 
-def _blocked_by_you() -> StanzaError:
+def blocked_by_you() -> StanzaError:
+    """Section 3.3: what comes back of a stanza to somebody whom its sender blocks."""
     return StanzaError(
         StanzaCondition.NOT_ACCEPTABLE,
         "you block whom you write to",

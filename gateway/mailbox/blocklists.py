@@ -57,10 +57,10 @@ class Blocklists:
         return reply if isinstance(reply, str) else _change(user, reply)
 
     def between(self, *, asked: JID, asker: JID) -> Literal["blocked", "blocked-by-you", ""]:
-        """Whether an account (a bare JID) blocks `asker` (a full JID), or the asker's account blocks it."""
-        user, mine = str(asked), str(asker.bare)
+        """Whether the account asked blocks `asker` (a full JID), or the asker's account blocks who is asked."""
+        user, mine = str(asked.bare), str(asker.bare)
         reply = self._mailbox.journal.call(
-            "FCALL", function("between"), 2, keys.prefix(user), keys.prefix(mine), user, str(asker), mine
+            "FCALL", function("between"), 2, keys.prefix(user), keys.prefix(mine), user, str(asked), mine, str(asker)
         )
         return reply.decode()  # type: ignore[no-any-return]
 

@@ -422,8 +422,8 @@ def test_who_got_directed_presence_sees_it_end_with_the_block(server: Server) ->
     assert ["unavailable"] == presence_of(romeo, juliet)
 
 
-@pytest.mark.parametrize("type_", ["subscribe", "subscribed", "unsubscribe", "unsubscribed"])
-def test_subscriptions_do_not_pass_a_block(server: Server, type_: str) -> None:
+@pytest.mark.parametrize("type_", ["subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe"])
+def test_subscriptions_and_probes_do_not_pass_a_block(server: Server, type_: str) -> None:
     juliet, romeo = pair(server)
     block(juliet, romeo.account.jid)
 

@@ -30,6 +30,18 @@ STANDARDS: Final = (
         xep=Xep(4, "2.13.2"),
     ),
     Standard(
+        "Bookmarks",
+        "gateway.features.bookmarks_conversion",
+        "Lists in private XML and as one published item, converted from and to XEP-0402.",
+        xep=Xep(48, "1.2.0"),
+    ),
+    Standard(
+        "Service Discovery Extensions",
+        "gateway.discovery",
+        "Forms that features add to disco#info.",
+        xep=Xep(128, "1.0.1"),
+    ),
+    Standard(
         "Stream Management",
         "gateway.session.smacks",
         "Acks both ways, resumption on any process, `max`, `location`, the last `h` with a failed resumption.",

@@ -62,7 +62,7 @@ KEYS: dict[str, Key] = {
     "roster": Key("roster:{}", "hash", "contact's bare JID -> roster item (JSON)", "the account's"),
     "requests": Key("reqs:{}", "hash", "contact -> its subscription request that waits for an answer", "the account's"),
     "removed": Key("rgone:{}", "zset", "removed contact -> roster version of its removal", "the account's, the newest"),
-    "subscription": Key("sub:{}:{}", "hash", "direction -> newest stanza of that contact (outbox entry)", "a day"),
+    "subscription": Key("sub:{}", "hash", "digest of user and contact: direction -> newest stanza (outbox entry)", "a day"),
     "archive": Key("arch:{}", "stream", "the archive's recent part: w the other party, s the stanza", "until moved"),
     "archives": Key("archs", "set", "accounts that have an archive", "the account's"),
     "archive_prefs": Key("mamp:{}", "hash", "JID -> always or never (XEP-0441)", "the account's"),
@@ -100,7 +100,7 @@ KEYS: dict[str, Key] = {
     "origin": Key(
         "o:{}:{}",
         "string",
-        "highest inbound count of that session this mailbox took",
+        "highest inbound count of that session this mailbox took; outlives the account, so it names a digest of it",
         "the sender's session may resume",
     ),
     "taken": Key("j:{}", "string", "highest serial this bucket took of that process's own deliveries", "an hour"),

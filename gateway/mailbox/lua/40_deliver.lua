@@ -1,7 +1,7 @@
 -- deliver: one stanza into one mailbox, by the rules of RFC 6121 section 8, whatever state its sessions are in; and what
 -- the sender's mailbox keeps of it, in the same step
 -- Keys: acct:{user}, res:{user}, s:{sid}, q:{sid}, back:{sid}, pres:{sid}, off:{user}, fan:{user}, fan, block:{user},
---       arch:{user}, o:{origin}:{user} or j:{process}, ev, fates
+--       arch:{user}, o:{origin}:{digest of user} or j:{process}, ev, fates
 
 -- Store offline (XEP-0160), within the quota. Answers 'offline' | 'full' | 'dropped'.
 local function store(p, user, flags, stamp, body, limits)
@@ -146,7 +146,7 @@ deliver = function(keys, args, own_sid)
   local targets, status = targets_of(p, user, args[2], kind, args[8])
   if #targets == 0 and redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account', 0, '', 0 } end
 
-  local origin = string.sub(args[4], 1, 1) == '@' and K.taken(p, args[4]) or K.origin(p, args[4], user)
+  local origin = string.sub(args[4], 1, 1) == '@' and K.taken(p, args[4]) or K.origin(p, args[4], redis.sha1hex(user))
   local before = redis.call('SET', origin, args[5], 'PX', args[6], 'GET')
   if before and tonumber(before) >= tonumber(args[5]) then
     set_origin(origin, before, args[6])

@@ -250,7 +250,7 @@ end)
 local function is_fresh(p, user, contact, type, id)
   if id == '' then return true end
   local direction = (type == 'subscribe' or type == 'unsubscribe') and 'a' or 'g'
-  local key = K.subscription(p, user, contact)
+  local key = K.subscription(p, redis.sha1hex(user .. ' ' .. contact))   -- outlives both: names neither
   local ms, seq = string.match(redis.call('HGET', key, direction) or '0-0', '^(%d+)-(%d+)$')
   local new_ms, new_seq = string.match(id, '^(%d+)-(%d+)$')
   ms, seq, new_ms, new_seq = tonumber(ms), tonumber(seq), tonumber(new_ms), tonumber(new_seq)

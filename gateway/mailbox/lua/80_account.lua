@@ -33,7 +33,8 @@ end)
 -- answers {'ok' | 'no-account', sid, node, …}: sessions whose sockets are to be closed
 register('remove', function(keys, args)
   local p, user = keys[1], args[1]
-  if redis.call('EXISTS', K.account(p, user), K.disabled(p, user)) == 0 then return { 'no-account' } end
+  if redis.call('EXISTS', K.disabled(p, user)) == 1 then redis.call('RENAME', K.disabled(p, user), K.account(p, user)) end
+  if redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account' } end
   local answer = { 'ok' }
   for _, s in ipairs(endings_of(p, user)) do
     redis.call('HSET', K.session(p, s.sid), 'how', 'drop')
@@ -53,7 +54,7 @@ register('remove', function(keys, args)
   Archive.remove(p, user)
   Pubsub.erase(p, user)
   redis.call('UNLINK', K.account(p, user), K.resources(p, user), K.offline(p, user), K.registrations(p, user),
-    K.old(p, user), K.oldest(p, user), K.commands(p, user), K.disabled(p, user), K.invites(p, user), K.reserved(p, user))
+    K.old(p, user), K.oldest(p, user), K.commands(p, user), K.invites(p, user), K.reserved(p, user))
   Roster.forget(p, user)
   redis.call('UNLINK', K.blocked(p, user))
   redis.call('UNLINK', K.private(p, user), K.vcard(p, user))

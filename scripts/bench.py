@@ -24,6 +24,7 @@ from typing import Any
 
 import gevent
 import psutil
+from bench_archive import archive
 from gevent.pool import Pool
 
 from gateway.demo.client import Client
@@ -52,6 +53,7 @@ class Server:
     secure: Address
     gateway: psutil.Process
     redis: psutil.Process
+    config: Path
 
     def cpu(self) -> tuple[float, float]:
         """CPU seconds used so far by the gateway and by Redis."""
@@ -107,6 +109,7 @@ def server(users: int) -> Iterator[Server]:
                 Address("127.0.0.1", secure, tls="direct"),
                 psutil.Process(gateway.pid),
                 valkey,
+                config,
             )
         finally:
             for process in (gateway, redis):
@@ -366,6 +369,7 @@ def main() -> None:
         "logins": lambda host: logins(host, count=300, resume=False),
         "resumes": lambda host: logins(host, count=300, resume=True),
         "contacts": lambda host: contact_logins(host, count=100),
+        "archive": lambda host: archive(host, log_in(host.address, "u0"), 100_000),
     }
     for name in options.what:
         with server(users=max(options.clients, options.sessions + 20, 300)) as host:

@@ -23,7 +23,7 @@ def traits(event: StanzaTraits) -> None:
     stanza = event.stanza
     type_ = stanza.attrs.get("type", "normal")
     thread = (ns.CLIENT, "thread")
-    if all(child[0] in NOTES or child == thread for child in stanza.children):
+    if stanza.children and all(child[0] in NOTES or child == thread for child in stanza.children):
         event.bounces = False
     if type_ in ("headline", "error"):
         return

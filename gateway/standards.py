@@ -42,6 +42,12 @@ STANDARDS: Final = (
         xep=Xep(128, "1.0.1"),
     ),
     Standard(
+        "Result Set Management",
+        "gateway.xmpp.rsm",
+        "Pages forwards and backwards, by ids; counts where they are asked for. No pages by index.",
+        xep=Xep(59, "1.0.0"),
+    ),
+    Standard(
         "Stream Management",
         "gateway.session.smacks",
         "Acks both ways, resumption on any process, `max`, `location`, the last `h` with a failed resumption.",

@@ -177,7 +177,7 @@ class Router:
         if not is_component and not (self.is_local(to) and to.local):
             inbound.settled()
             return
-        if type_ in (None, "unavailable"):
+        if type_ in (None, "unavailable") and not self.is_component(inbound.session.jid):
             presence.directed(inbound.session, to, self, is_available=type_ is None)
         bounces = entry.BOUNCES if is_component and type_ is None else ""
         self._deliver(element, to, entry.PRESENCE, "", bounces, inbound)

@@ -448,6 +448,28 @@ def test_stanzas_of_unknown_types_are_bad_requests(gateways: TwoGateways, bridge
 # When connections break
 
 
+def test_when_it_leaves_nobody_hears_presence_that_it_did_not_send(gateways: TwoGateways) -> None:
+    lounge, user = component(gateways.component_port, LOUNGE), a_user(gateways)
+    lounge.send(f"<presence from='room@{LOUNGE}/nick' to='{user.jid}'/>")
+    assert f"room@{LOUNGE}/nick" == user.next().get("from")
+
+    _leave(lounge)
+    user.message(LOUNGE, "who is there?")
+
+    assert stanza("message") == user.next().tag
+
+
+def test_a_user_who_leaves_is_told_of_to_whom_he_sent_presence(gateways: TwoGateways, bridge: Component) -> None:
+    user = a_user(gateways)
+    user.send(f"<presence to='room@{BRIDGE}/nick'/>")
+    assert user.jid == bridge.next("presence").get("from")
+
+    user.stream.end()
+    left = bridge.next("presence")
+
+    assert (user.jid, f"room@{BRIDGE}/nick", "unavailable") == (left.get("from"), left.get("to"), left.get("type"))
+
+
 MANY = [str(number) for number in range(100)]
 """messages of 60 KB each: more than sockets and their buffers take from a component that does not read"""
 

@@ -76,8 +76,8 @@ def _domain_of(jid: str) -> str:
 
 
 class Bouncer:
-    """Empties outboxes; what is no bounce `Broadcasts` carries. An entry leaves its outbox only after the sender's mailbox
-    has taken the error.
+    """Empties outboxes; what is no bounce `Broadcasts` carries. An entry leaves its outbox only after the sender's
+    mailbox has taken the error.
 
     The entry's id is the error's origin, so that the mailbox takes it once, however many sweepers deliver it and
     wherever one of them is killed.

@@ -9,6 +9,8 @@ from typing import Any, Final
 from gateway.enrolment import RegistrationSettings, check_password, new_account, stored
 from gateway.mailbox.errors import StoreError
 from gateway.mailbox.invites import Enrolled, Invite, Invites
+from gateway.mailbox.rosters import RosterSettings
+from gateway.mailbox.subscriptions import BlockedByYou, RosterFull, Subscriptions, plain
 from gateway.session.node import Node
 from gateway.telemetry import get_logger
 from gateway.xmpp import ns
@@ -138,7 +140,23 @@ class Registration:
         if outcome is Enrolled.NOT_INVITED:
             raise StanzaError(StanzaCondition.NOT_ALLOWED, "this invitation has been used")
         self._account = jid
+        if self._invite is not None and self._invite.is_contact:
+            self._befriend(self._invite.inviter, str(jid))
         log.info("account_registered", user=str(jid), address=address, invited=self._invite is not None)
+
+    def _befriend(self, inviter: str, guest: str) -> None:
+        """Both subscribe to each other and agree, as their clients would. What fails, they can still do themselves."""
+        if not inviter or not _has(self._node, "presence"):
+            return
+        subscriptions = Subscriptions(self._node.mailbox, self._node.router.announce)
+        most = self._node.settings.of(RosterSettings).max_items
+        steps = ((inviter, guest, "subscribe"), (guest, inviter, "subscribed"))
+        try:
+            for user, contact, type_ in (*steps, (guest, inviter, "subscribe"), (inviter, guest, "subscribed")):
+                stanza = plain(user, contact, type_)
+                subscriptions.send(user=user, contact=contact, type_=type_, stanza=stanza, most_items=most)
+        except (RosterFull, BlockedByYou, StoreError) as error:
+            log.warning("contact_not_made", user=guest, contact=inviter, error=repr(error))
 
 
 def _text(payload: Any, name: str) -> str:

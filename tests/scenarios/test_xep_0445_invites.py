@@ -7,7 +7,7 @@ import pytest
 
 from gateway.xmpp import ns
 from tests.support.adhoc import ask, command, error_of, run, values
-from tests.support.phone import online
+from tests.support.phone import Phone, online
 from tests.support.processes import PASSWORD, Account, Server, running
 from tests.support.strangers import close_strangers, offered, register, say, show, stranger
 
@@ -43,6 +43,12 @@ def token_of(uri: str) -> str:
     match = re.search(r"preauth=([^;\s]+)", uri)
     assert match is not None
     return match[1]
+
+
+def contacts(phone: Phone) -> dict[str | None, str | None]:
+    """The roster: contact -> subscription."""
+    answer = ask(phone, "get", f"<query xmlns='{ns.ROSTER}'/>", to="")
+    return {item.get("jid"): item.get("subscription") for item in answer.iter(f"{{{ns.ROSTER}}}item")}
 
 
 def invited(server: Server, *arguments: str) -> str:
@@ -115,6 +121,8 @@ def test_a_user_invites_a_contact(inviting: Server) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", values(answer, "expire")[0])
     show(stream, token_of(uri))
     assert "result" == register(stream, f"friend-of-{account.name}").get("type")
+    assert {f"friend-of-{account.name}@localhost": "both"} == contacts(online(inviting, account))
+    assert {account.jid: "both"} == contacts(online(inviting, Account(f"friend-of-{account.name}")))
 
 
 def test_the_oldest_of_too_many_goes(inviting: Server) -> None:

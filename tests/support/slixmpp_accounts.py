@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import slixmpp
+from slixmpp.xmlstream.handler import Waiter
+from slixmpp.xmlstream.matcher import MatcherId
 
 ADMIN = "http://jabber.org/protocol/admin#"
 
@@ -36,6 +38,9 @@ async def deed(client: Client, name: str, arguments: list[str]) -> None:
             client.tell([item[1] for item in found["disco_items"]["items"]])
         elif name == "add-user":
             client.tell(await add_user(client, *arguments))
+        elif name == "invite":
+            found = await invite(client)
+            client.tell(found)
         elif name == "password":
             await registration.change_password(arguments[0], jid="localhost")
             client.tell("changed")
@@ -69,10 +74,31 @@ async def add_user(client: Client, jid: str, password: str) -> str:
     return await asyncio.wait_for(done, 20)
 
 
+async def invite(client: Client) -> str:
+    """XEP-0401 as an ad-hoc command that answers at once."""
+    iq = await client.plugin["xep_0050"].send_command("localhost", "urn:xmpp:invite#invite", action="execute")
+    return str(iq["command"]["form"].get_values()["uri"])
+
+
+async def show(client: Client, token: str) -> str:
+    """XEP-0445, which the library does not know: on its stream, past its filter of what may come before a session.
+    Answers the condition of the refusal, "" if there was none.
+    """
+    waiter = Waiter("preauth", MatcherId("pa1"))
+    client.register_handler(waiter)
+    client.send_raw(f"<iq type='set' id='pa1' to='localhost'><preauth xmlns='urn:xmpp:pars:0' token='{token}'/></iq>")
+    answer = await waiter.wait(20)
+    return str(answer["error"]["condition"]) if answer["type"] == "error" else ""
+
+
 async def main(does: str, jid: str, password: str, port: str, cafile: str, *arguments: str) -> None:
     client = Client(jid, password, cafile)
 
     async def register(form: Any) -> None:
+        refusal = await show(client, arguments[0]) if arguments else ""
+        if refusal:
+            client.tell(refusal)
+            return
         answer = client.Iq()
         answer["type"] = "set"
         answer["register"]["username"] = client.boundjid.user

@@ -19,7 +19,7 @@ ADMIN = "http://jabber.org/protocol/admin#"
 @pytest.fixture(scope="module")
 def administered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the admin user1, on which anybody may register."""
-    settings = {
+    settings: dict[str, dict[str, Any]] = {
         "administration": {"admins": ["user1@localhost"]},
         "registration": {"open": True, "tries_per_address": 1000, "tries": 1000},
     }
@@ -75,3 +75,15 @@ def test_a_user_changes_the_password_and_removes_the_account(administered: Serve
 def test_somebody_registers(administered: Server, admin: str, library: str) -> None:
     assert "registered" == script(administered, library, "register", f"newcomer-{library}@localhost")
     assert f"newcomer-{library}@localhost" in administered.command("user", "list")
+
+
+def test_a_guest_registers_by_a_contacts_invitation(administered: Server, admin: str) -> None:
+    """aioxmpp has no means to show an invitation."""
+    uri = script(administered, "slixmpp", "invite", admin)
+    token = uri.partition("preauth=")[2].partition(";")[0]
+
+    assert uri.startswith(f"xmpp:{admin}?roster;preauth=")
+    assert "registered" == script(administered, "slixmpp", "register", "guest@localhost", token)
+    again = script(administered, "slixmpp", "register", "second@localhost", token)
+    assert "item-not-found" == again
+    assert "second@localhost" not in administered.command("user", "list").split()

@@ -18,6 +18,7 @@ from gateway.telemetry import get_logger
 from gateway.xmpp import bookmarks, ns
 from gateway.xmpp.bookmarks import Bookmark, Storage
 from gateway.xmpp.errors import StanzaCondition, StanzaError
+from gateway.xmpp.escape import escape
 from gateway.xmpp.jid import JID
 from gateway.xmpp.payload import NotAnElement
 
@@ -95,12 +96,16 @@ class Rooms:
 
 
 def _publish(pubsubs: Pubsubs, owner: str, node: str, item: str, payload: bytes, options: Options) -> None:
-    """A node that a client has made otherwise stays as it is."""
+    """A node that a client has made otherwise stays as it is, but for that it has to hold what is put into it: clients
+    forget to ask for more than one item, and the next room would drive out the last.
+    """
     try:
         pubsubs.publish(owner, node, item, payload, options)
     except PubsubRefusal as refusal:
         if refusal.why != "precondition-not-met":
             raise
+        holds: Options = {name: options[name] for name in ("persist_items", "max_items") if name in options}
+        pubsubs.configure(owner, node, holds, f"<configuration node='{escape(node)}'/>".encode())
         pubsubs.publish(owner, node, item, payload)
 
 

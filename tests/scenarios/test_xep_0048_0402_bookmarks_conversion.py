@@ -205,3 +205,13 @@ def test_an_odd_bookmark_is_in_no_list(server: Server) -> None:
     publish(phone, ns.BOOKMARKS, "no address", f"<conference xmlns='{ns.BOOKMARKS}'/>")
 
     assert [ROOM] == list(listed(private(phone)))
+
+
+def test_a_node_that_a_client_made_for_one_item_comes_to_hold_them_all(server: Server) -> None:
+    phone = on(server)
+    payload = f"<conference xmlns='{ns.BOOKMARKS}' name='Play' autojoin='true'/>"
+    careless = f"<publish node='{ns.BOOKMARKS}'><item id='{ROOM}'>{payload}</item></publish>"
+    ask(phone, f"<pubsub xmlns='{ns.PUBSUB}'>{careless}</pubsub>", type="set")
+
+    assert "" == keep_private(phone, old(ROOM, "Play", nick=""), old(CELLAR, "Cellar"))
+    assert {ROOM, CELLAR} == set(rooms(phone))

@@ -4,6 +4,7 @@ says itself what may go.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -22,8 +23,9 @@ NODE = ns.OFFLINE_RETRIEVAL
 MOST_NODES = 1000
 """messages that one request may name"""
 
-COMMANDS = {"get": "fetch", "set": "purge"}
 ACTIONS = {"get": "view", "set": "remove"}
+COMMANDS = {"get": ("fetch",), "set": ("purge", "fetch")}
+"""COMPAT(slixmpp, 1.17): it fetches with an iq of type set"""
 
 
 def _is_ours(event: DiscoInfo | DiscoItems) -> bool:
@@ -56,10 +58,29 @@ def list_headers(event: DiscoItems) -> None:
             event.items.append((account, attributes(tag).get("from", ""), node))
 
 
-def view(query: Query) -> None:
-    """Sections 2.4 and 2.6: the messages, then the result. They stay where they are."""
-    store, nodes = _request(query, "get")
-    found = store.everything() if nodes is None else store.view(nodes)
+def retrieve(query: Query) -> None:
+    """Sections 2.4 to 2.7: messages and then the result, or the end of what is named."""
+    if not query.is_own:
+        raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
+    content = next(iter(query.iq.payload().values()))[f"{NODE}|offline"]
+    store = OfflineStore(query.services.mailbox, str(query.to), query.asker.resource)
+    type_ = query.iq.attrs["type"]
+    match _command(content, type_):
+        case "fetch":
+            _show(query, store, store.everything())
+        case "purge":
+            store.purge()
+        case _:
+            nodes = _nodes(content, ACTIONS[type_])
+            if type_ == "get":
+                _show(query, store, store.view(nodes))
+            elif not store.remove(nodes):
+                raise StanzaError(StanzaCondition.ITEM_NOT_FOUND)
+    query.reply(b"")
+
+
+def _show(query: Query, store: OfflineStore, found: Iterable[Waiting] | None) -> None:
+    """Copies of messages into the asker's queue; they stay where they are."""
     if found is None:
         raise StanzaError(StanzaCondition.ITEM_NOT_FOUND)
     shown = (_with_node(waiting, query.to.domain) for waiting in found)
@@ -67,35 +88,24 @@ def view(query: Query) -> None:
         if placed is None:
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "acknowledge what you have, then ask for less")
         query.services.announce((placed,), stanza)
-    query.reply(b"")
 
 
-def remove(query: Query) -> None:
-    """Sections 2.5 and 2.7: all that are named, or none."""
-    store, nodes = _request(query, "set")
-    if nodes is None:
-        store.purge()
-    elif not store.remove(nodes):
-        raise StanzaError(StanzaCondition.ITEM_NOT_FOUND)
-    query.reply(b"")
-
-
-def _request(query: Query, type_: str) -> tuple[OfflineStore, list[str] | None]:
-    """What is asked for: the nodes, or None for everything. Raises StanzaError."""
-    if not query.is_own:
-        raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
-    content = next(iter(query.iq.payload().values()))[f"{NODE}|offline"]
-    store = OfflineStore(query.services.mailbox, str(query.to), query.asker.resource)
+def _command(content: Any, type_: str) -> str:
+    """The one command in a request, or "" if it names messages. Raises StanzaError(bad-request)."""
     inside = [key for key in content if not key.startswith("@")] if isinstance(content, dict) else []
-    command = f"{NODE}|{COMMANDS[type_]}"
-    if inside == [command] and len(several(content, command)) == 1:
-        return store, None
-    if inside != [f"{NODE}|item"]:
-        raise StanzaError(StanzaCondition.BAD_REQUEST, f"either <{COMMANDS[type_]}/>, or items to {ACTIONS[type_]}")
-    nodes = [_node(item, ACTIONS[type_]) for item in several(content, f"{NODE}|item")]
+    if inside == [f"{NODE}|item"]:
+        return ""
+    for command in COMMANDS[type_]:
+        if inside == [f"{NODE}|{command}"] and len(several(content, inside[0])) == 1:
+            return command
+    raise StanzaError(StanzaCondition.BAD_REQUEST, f"items to {ACTIONS[type_]}, or one of {', '.join(COMMANDS[type_])}")
+
+
+def _nodes(content: Any, action: str) -> list[str]:
+    nodes = [_node(item, action) for item in several(content, f"{NODE}|item")]
     if len(nodes) > MOST_NODES:
         raise StanzaError(StanzaCondition.POLICY_VIOLATION, f"at most {MOST_NODES} messages at once")
-    return store, nodes
+    return nodes
 
 
 def _node(item: Any, action: str) -> str:
@@ -118,8 +128,8 @@ FEATURE = Feature(
     xep=Xep(13, "1.3"),
     disco=(NODE,),
     account_disco=(NODE,),
-    iq_get={(NODE, "offline"): view},
-    iq_set={(NODE, "offline"): remove},
+    iq_get={(NODE, "offline"): retrieve},
+    iq_set={(NODE, "offline"): retrieve},
     hooks=(On(DiscoInfo, describe), On(DiscoItems, list_headers)),
     requires=("disco", "offline"),
 )

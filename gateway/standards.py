@@ -62,7 +62,7 @@ STANDARDS: Final = (
     Standard(
         "Message Processing Hints",
         "gateway.features.offline",
-        "`no-store` and `store`, for the offline store.",
+        "`no-store`, `no-permanent-store` and `store` for the offline store and the archive, `no-copy` for carbons.",
         xep=Xep(334, "1.0.0"),
     ),
     Standard(
@@ -107,7 +107,8 @@ STANDARDS: Final = (
     Standard(
         "XMPP: Instant Messaging and Presence",
         "gateway.router",
-        "Section 8 (delivery), presence among the resources of one account. No rosters, no subscriptions.",
+        "Rosters with versioning and pre-approval, subscriptions, presence, delivery; among the accounts of this server and its "
+        "components.",
         rfc=6121,
     ),
     Standard("Use of TLS in XMPP", "gateway.transports.tls", "TLS 1.2 and 1.3.", rfc=7590),

@@ -96,6 +96,7 @@ end)
 -- What is gone needs no push; nothing at all waiting is as if the account's device had come for it.
 local function forget_important(p, user, woken)
   local account = K.account(p, user)
+  if redis.call('EXISTS', account) == 0 then return end
   if redis.call('EXISTS', K.offline(p, user)) == 0 then
     redis.call('HSET', account, 'offline_important', 0, 'offline_covered', 0, 'offline_pending', 0)
     redis.call('HINCRBY', account, 'offline_gen', 1)

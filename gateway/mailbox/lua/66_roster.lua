@@ -147,7 +147,10 @@ register('roster_follow', function(keys, args)
   return { 'ok', visible(s) }
 end)
 
-local function is_full(p, user, most) return redis.call('HLEN', K.roster(p, user)) >= tonumber(most) end
+-- There is no room for another item; least of all in the roster of an account that was removed a moment ago.
+local function is_full(p, user, most)
+  return redis.call('HLEN', K.roster(p, user)) >= tonumber(most) or redis.call('EXISTS', K.account(p, user)) == 0
+end
 
 -- roster_set: name and groups of an item, which is made if it is not there
 -- KEYS[1] prefix   ARGV user, contact, name as XML, groups as JSON, groups as XML, most items, queue limit, quota

@@ -17,6 +17,7 @@ from gateway.demo.stream import STREAM_ERROR, Address, ClientStream, ServerSilen
 from gateway.demo.xml_reader import StreamReader
 from gateway.process import dies_with_parent
 from gateway.xmpp import ns
+from tests.support.phone import Phone, online
 from tests.support.processes import DOMAIN, Server, Settings, free_ports
 
 SECRET = "open bridge"  # of every component a test configures
@@ -122,6 +123,27 @@ class OtherGateway:
     def address(self) -> Address:
         """Where phones connect."""
         return Address("127.0.0.1", self.c2s_port, DOMAIN, "starttls", self.server.cafile)
+
+
+def leave(connected: Component) -> None:
+    """Ends the stream; the server has ended the session when it has closed its own."""
+    try:
+        connected.end()
+        while True:
+            connected.receive(10)
+    except StreamEnded:
+        connected.cut()
+
+
+def a_user(gateways: TwoGateways) -> Phone:
+    """A user on the other process."""
+    return online(gateways.other, gateways.server.account())
+
+
+def error_of(reply: Element) -> tuple[str | None, str]:
+    """The type of an error stanza's error, and its condition."""
+    error = next(child for child in reply if child.tag.endswith("}error"))
+    return error.get("type"), condition_of(error)
 
 
 def component_settings(port: int, **components: Any) -> dict[str, dict[str, Any]]:

@@ -48,6 +48,18 @@ STANDARDS: Final = (
         xep=Xep(59, "1.0.0"),
     ),
     Standard(
+        "Publish-Subscribe",
+        "gateway.features.pep.requests",
+        "What personal eventing needs of it, on accounts: docs/pep.md. No collections, no subscription options.",
+        xep=Xep(60, "1.30.0"),
+    ),
+    Standard(
+        "User Avatar",
+        "gateway.features.pep",
+        "Its two nodes.",
+        xep=Xep(84, "1.1.4"),
+    ),
+    Standard(
         "Stream Management",
         "gateway.session.smacks",
         "Acks both ways, resumption on any process, `max`, `location`, the last `h` with a failed resumption.",
@@ -58,6 +70,12 @@ STANDARDS: Final = (
         "gateway.xmpp.delay",
         "Stamps what comes late: after a resumption, or from the offline store.",
         xep=Xep(203, "2.0"),
+    ),
+    Standard(
+        "Persistent Storage of Private Data via PubSub",
+        "gateway.features.pep",
+        "Publish-options as preconditions, the access model `whitelist`.",
+        xep=Xep(223, "1.1.1"),
     ),
     Standard(
         "Message Processing Hints",
@@ -82,6 +100,12 @@ STANDARDS: Final = (
         "gateway.session.stream",
         "Tells which channel bindings there are.",
         xep=Xep(440, "1.0.0"),
+    ),
+    Standard(
+        "Message Displayed Synchronization",
+        "gateway.features.pep",
+        "Its node, with `max` items and nobody else's eyes. No server assist.",
+        xep=Xep(490, "1.0.1"),
     ),
     Standard(
         "Stream Limits Advertisement",

@@ -188,4 +188,5 @@ FEATURE = Feature(
     account_disco=(ns.CAPS,),
     replies={REQUEST: learn},
     hooks=(On(PresenceSending, note, Phase.OBSERVE),),
+    requires=("pep",),
 )

@@ -23,19 +23,16 @@ class Client(Phone):
 
     def __init__(self, server: HasAddress, account: Account, *nodes: str, same_as: "Client | None" = None) -> None:
         super().__init__(server, account)
-        self.kind = same_as.kind if same_as else f"urn:example:kind:{next(_numbers)}:{account.name}"
+        self.kind: str = same_as.kind if same_as else f"urn:example:kind:{next(_numbers)}:{account.name}"
+        self.names: list[str] = []
         self.asked: list[Element] = []
         self.heard: list[Element] = []
         self.wants(*nodes)
 
     def wants(self, *nodes: str) -> "Client":
         """What the next presence says."""
-        self.features = [ns.DISCO_INFO, self.kind, *(f"{node}+notify" for node in nodes)]  # type: ignore[assignment]
+        self.names = [ns.DISCO_INFO, self.kind, *(f"{node}+notify" for node in nodes)]
         return self
-
-    @property
-    def names(self) -> list[str]:
-        return self.features  # type: ignore[return-value]
 
     @property
     def ver(self) -> str:

@@ -96,6 +96,12 @@ STANDARDS: Final = (
         xep=Xep(368, "1.1.0"),
     ),
     Standard(
+        "Blocking Command Reports",
+        "gateway.features.blocking",
+        "Reports of spam and abuse that come with a block go to the log of the operators.",
+        xep=Xep(377, "0.4.1"),
+    ),
+    Standard(
         "SASL Channel-Binding Type Capability",
         "gateway.session.stream",
         "Tells which channel bindings there are.",

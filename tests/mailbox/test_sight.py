@@ -102,3 +102,17 @@ def test_a_session_that_was_never_available_begins_no_absence(world: World) -> N
     world.client("phone", priority=None).close()
 
     assert Absence(None) == absence(world, asker=f"{JULIET}/x")
+
+
+def test_who_sleeps_and_is_seen_as_gone_has_been_absent_since(world: World) -> None:
+    client = world.client("phone")
+    before = absence(world, asker=f"{JULIET}/x")
+    key = keys.key(world.at, "session", client.sid)
+    world.redis.hset(key, mapping={"faded": "unavailable", "slept_at": "1000"})
+
+    found = absence(world, asker=f"{JULIET}/x")
+    assert Absence(0) == before
+    assert found is not None
+    assert found.since_ms is not None
+    assert found.since_ms > 1_000_000_000_000
+    assert [] == resources(world, asker=f"{JULIET}/x")

@@ -169,10 +169,10 @@ class Router:
         if type_ in SUBSCRIPTIONS and not (is_component and type_ == "probe"):
             self._mailbox_of(to)
             if type_ == "probe":
-                presence.probe(inbound.session, to, self)
+                presence.probe(inbound.session, to, self, inbound.settled)
             else:
                 presence.subscribe(inbound.session, element, to, self)
-            inbound.settled()
+                inbound.settled()
             return
         if not is_component and not (self.is_local(to) and to.local):
             inbound.settled()

@@ -7,6 +7,9 @@ waits for the store in the greenlet of the sender's connection, so that a client
 from __future__ import annotations
 
 from gateway.features.blocking import blocked_by_you
+from collections.abc import Callable
+from typing import Any
+
 from gateway.features.roster import roster_full
 from gateway.hooks import Feature, PresenceChanged, PresenceSending, Services, SessionView
 from gateway.mailbox.entry import PRESENCE
@@ -24,9 +27,10 @@ from gateway.xmpp.stanza import Element
 log = get_logger(__name__)
 
 
-def broadcast(session: SessionView, element: Element, services: Services) -> Said | None:
+def broadcast(session: SessionView, element: Element, services: Services, then: Callable[[], None]) -> Said | None:
     """A session's own presence: sections 4.2 (initial), 4.4 (later) and 4.5 (unavailable). None: it is no more ours.
 
+    `then` is called when the contacts' answers are on their way into the session's queue.
     Raises StoreError; StanzaError if a feature refuses the presence.
     """
     priority = None if element.attrs.get("type") else _priority(element)
@@ -55,6 +59,7 @@ def broadcast(session: SessionView, element: Element, services: Services) -> Sai
         stanza=stanza,
         is_initial=priority is not None and said.former is None,
         refused=lambda contact: subscriptions.refused(user=bare, contact=contact),
+        then=then,
     )
     if services.features.wants(PresenceChanged):
         services.features.fire(PresenceChanged(session, element, said.former, priority, services))
@@ -78,23 +83,27 @@ def directed(session: SessionView, to: JID, services: Services, *, is_available:
         Presences(services.mailbox, services.announce).direct(session.grip, str(to), is_available=is_available)
 
 
-def probe(session: SessionView, to: JID, services: Services) -> None:
-    """Section 4.3: a client asks for a contact's presence itself; the answer goes to it alone. Never blocks."""
+def probe(session: SessionView, to: JID, services: Services, then: Callable[[], None]) -> None:
+    """Section 4.3: a client asks for a contact's presence itself; the answer goes to it alone. `then` is called when
+    that is on its way. Never blocks.
+    """
     presences = Presences(services.mailbox, services.announce)
     contact, bare = str(to.bare), str(session.jid.bare)
 
     def answered(reply: object) -> None:
-        if not isinstance(reply, list) or reply[0] == b"blocked":
-            return
-        answers: list[bytes | str] = []
-        for i in range(0, len(reply[2]), 2):
-            answers.extend((PRESENCE, reply[2][i], reply[2][i + 1]))
-        if not answers:
-            kind = "unsubscribed" if reply[0] == b"refused" else "unavailable"
-            answers = [PRESENCE, contact, plain(contact, bare, kind)]
-        presences.receive(session.grip, answers)
+        if isinstance(reply, list) and reply[0] != b"blocked":
+            presences.receive(session.grip, _probed(contact, bare, reply))
+        then()
 
     presences.meet(contact, full=str(session.jid), bare=bare, asks=True, then=answered)
+
+
+def _probed(contact: str, bare: str, reply: list[Any]) -> list[bytes | str]:
+    """Section 4.3.2: who may not know is told the same of every account, be it there or not."""
+    if not reply[2]:
+        kind = "unsubscribed" if reply[0] == b"refused" else "unavailable"
+        return [PRESENCE, contact, plain(contact, bare, kind)]
+    return [part for i in range(0, len(reply[2]), 2) for part in (PRESENCE, reply[2][i], reply[2][i + 1])]
 
 
 def subscribe(session: SessionView, element: Element, to: JID, services: Services) -> None:

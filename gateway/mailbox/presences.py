@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gevent
@@ -107,10 +108,12 @@ class Presences:
         stanza: bytes,
         is_initial: bool,
         refused: Refused,
+        then: Callable[[], None] = lambda: None,
     ) -> None:
         """Tell contacts what a session said, and with its initial presence ask for theirs, which goes into its queue.
 
-        `full` and `bare` are the session's JIDs; the answers come later. Never blocks.
+        `full` and `bare` are the session's JIDs. `then` is called when the answers are on their way into the queue, so
+        that what is queued after that comes behind them. Never blocks.
         """
         answers: list[bytes | str] = []
         asked = [name for name, subscription in said.contacts if is_initial and subscription in READS]
@@ -125,17 +128,20 @@ class Presences:
                 for kind, flat in ((PRESENCE, reply[2]), (EVENT, reply[3])):
                     for i in range(0, len(flat), 2):
                         answers.extend((kind, flat[i], flat[i + 1]))
-            if left == 0 and answers:
+            if left == 0:
                 self.receive(grip, answers)
+                then()
 
-        for contact, subscription in said.contacts:
+        for name, subscription in said.contacts:
             asks = is_initial and subscription in READS
-            body = addressed(stanza, contact) if subscription in IS_READ else b""
+            body = addressed(stanza, name) if subscription in IS_READ else b""
             if asks or body:
-                then = (lambda reply, contact=contact: answered(contact, reply)) if asks else None
-                self.meet(contact, full=full, bare=bare, stanza=body, asks=asks, nodes=said.nodes, then=then)
+                done = partial(answered, name) if asks else None
+                self.meet(name, full=full, bare=bare, stanza=body, asks=asks, nodes=said.nodes, then=done)
         for jid in said.directed:
             self._direct_end(jid, full, bare, stanza, None)
+        if not asked:
+            then()
 
     def meet(
         self,

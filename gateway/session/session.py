@@ -208,12 +208,11 @@ class Session:
 
     def _own_presence(self, element: Element, arrival: Arrival) -> None:
         """RFC 6121 sections 4.2 to 4.5. Waits for the mailbox, so that what comes next cannot overtake it."""
-        said = presence.broadcast(self, element, self.node.router)
+        said = presence.broadcast(self, element, self.node.router, arrival.settled)
         if said is None:
             self.lost()
-            return
-        self.cursor.reaches(said.tail)
-        arrival.settled()
+        else:
+            self.cursor.reaches(said.tail)
 
     def append(self, kind: str, stanza: bytes, *, inbound: int | None) -> None:
         """Queue a stanza of the server's own for this client, with the inbound count it answers."""

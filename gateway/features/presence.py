@@ -6,10 +6,10 @@ waits for the store in the greenlet of the sender's connection, so that a client
 
 from __future__ import annotations
 
-from gateway.features.blocking import blocked_by_you
 from collections.abc import Callable
 from typing import Any
 
+from gateway.features.blocking import blocked_by_you
 from gateway.features.roster import roster_full
 from gateway.hooks import Feature, PresenceChanged, PresenceSending, Services, SessionView
 from gateway.mailbox.entry import PRESENCE

@@ -38,8 +38,8 @@ def _unprivileged() -> pwd.struct_passwd | None:
 
 
 @contextmanager
-def running_postgres(directory: Path) -> Iterator[str]:
-    """A server below `directory`; gives its address as SQLAlchemy takes it."""
+def running_postgres(directory: Path, port: int = 0) -> Iterator[str]:
+    """A server below `directory`, with what it holds from before; gives its address as SQLAlchemy takes it."""
     programs, user = bin_dir(), _unprivileged()
     assert programs is not None
     directory.mkdir(parents=True, exist_ok=True)
@@ -48,9 +48,10 @@ def running_postgres(directory: Path) -> Iterator[str]:
         for parent in directory.parents:
             if parent.owner() == "root" and str(parent).startswith("/tmp"):
                 parent.chmod(parent.stat().st_mode | 0o011)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    if not port:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
 
     def command(*words: str) -> subprocess.Popen[bytes]:
         with (directory / "log").open("ab") as log:
@@ -59,8 +60,9 @@ def running_postgres(directory: Path) -> Iterator[str]:
             )
 
     data = directory / "data"
-    made = command(str(programs / "initdb"), "-D", str(data), "-U", "wakegate", "-A", "trust", "-E", "UTF8", "-N")
-    assert 0 == made.wait(60)
+    if not data.exists():
+        made = command(str(programs / "initdb"), "-D", str(data), "-U", "wakegate", "-A", "trust", "-E", "UTF8", "-N")
+        assert 0 == made.wait(60)
     server = command(
         str(programs / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-F",
         "-c", "unix_socket_directories=", "-c", "max_connections=60",

@@ -40,8 +40,8 @@ def test_without_a_set_nothing_is_asked(payload_: object) -> None:
 
 @pytest.mark.parametrize(
     "inner",
-    ["<max>-1</max>", "<max>1.5</max>", "<max>\u0661</max>", "<max>1e3</max>", f"<max>{'9' * 50}</max>", "<index>x</index>",
-     "<after>a</after><after>b</after>", "<before/><before/>"],
+    ["<max>-1</max>", "<max>1.5</max>", "<max>\u0661</max>", "<max>1e3</max>", f"<max>{'9' * 50}</max>",
+     "<index>x</index>", "<after>a</after><after>b</after>", "<before/><before/>"],
 )  # fmt: skip
 def test_what_is_no_request_is_refused(inner: str) -> None:
     with pytest.raises(StanzaError) as caught:

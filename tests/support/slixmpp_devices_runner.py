@@ -11,7 +11,10 @@ from slixmpp.exceptions import IqError, IqTimeout
 
 from tests.support.runner_io import Login, commands, tell
 
-PLUGINS = ("xep_0030", "xep_0004", "xep_0199", "xep_0203", "xep_0085", "xep_0191", "xep_0280", "xep_0352", "xep_0013")
+PLUGINS = (
+    "xep_0030", "xep_0004", "xep_0199", "xep_0203", "xep_0085", "xep_0191", "xep_0280", "xep_0352", "xep_0013",
+    "xep_0359", "xep_0377",
+)  # fmt: skip
 
 
 class Runner(slixmpp.ClientXMPP):  # type: ignore[misc]  # slixmpp's classes are untyped
@@ -40,10 +43,15 @@ class Runner(slixmpp.ClientXMPP):  # type: ignore[misc]  # slixmpp's classes are
 
     def _message(self, message: Any) -> None:
         if message["body"]:
-            tell("message", sender=str(message["from"]), body=message["body"])
+            tell("message", sender=str(message["from"]), body=message["body"], **self._id(message))
 
     def _carbon(self, way: str, carbon: Any) -> None:
-        tell("carbon", way=way, sender=str(carbon["from"]), to=str(carbon["to"]), body=carbon["body"])
+        sender, to = str(carbon["from"]), str(carbon["to"])
+        tell("carbon", way=way, sender=sender, to=to, body=carbon["body"], **self._id(carbon))
+
+    @staticmethod
+    def _id(message: Any) -> dict[str, str]:
+        return {"id": message["stanza_id"]["id"], "by": message["stanza_id"]["by"]}
 
     def _list(self, event: str, iq: Any, command: str) -> None:
         tell(event, jids=sorted(str(item["jid"]) for item in iq[command]["items"]))
@@ -63,6 +71,8 @@ class Runner(slixmpp.ClientXMPP):  # type: ignore[misc]  # slixmpp's classes are
                 await (self.plugin["xep_0280"].enable() if command["on"] else self.plugin["xep_0280"].disable())
             case "block":
                 await blocking.block(command["jids"])
+            case "report":
+                await self.plugin["xep_0377"].report(command["jids"], reason=command["reason"])
             case "unblock":
                 await blocking.unblock(command["jids"])
             case "list":

@@ -69,3 +69,15 @@ def test_it_unblocks_everybody_at_once(server: Server) -> None:
         assert "done" == phone.ask("unblock", jids=[])
         assert ["paris@x.example", "romeo@x.example"] == phone.wait("unblocked")["jids"]
         assert [] == phone.ask("list")
+
+
+def test_it_blocks_with_a_report(server: Server) -> None:
+    account = server.account()
+    with device("slixmpp_devices", server, account, "phone") as phone:
+        assert "done" == phone.ask("report", jids=["tybalt@x.example"], reason="abuse")
+        assert ["tybalt@x.example"] == phone.ask("list")
+
+    def is_logged() -> bool:
+        return any("abuse_reported" in line and account.jid in line for line in server.log().splitlines())
+
+    server.wait(is_logged, "the report in the log")

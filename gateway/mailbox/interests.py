@@ -49,10 +49,10 @@ class Interests:
             found = cls._all[means.mailbox] = cls(means)
         return found
 
-    def keep(self, jid: JID, grip: Grip, nodes: str, *, anew: bool = False, contacts: bool = True) -> None:
+    def keep(self, jid: JID, grip: Grip, nodes: str) -> None:
         """Keep what the session's client wants: node names, each between line feeds, or "". If the session is
-        available it gets the last items of what it did not want before (`anew`: of everything), of its own account and
-        with `contacts` of those whose presence it gets.
+        available it gets the last items of what it did not want before, of its own account and of those whose presence
+        it gets.
         """
         session = Eager(jid, grip)
 
@@ -60,13 +60,12 @@ class Interests:
             if isinstance(reply, StoreError) or reply[0] != b"ok":
                 return
             self._announce(placed(reply[2:]))
-            if contacts and reply[1] != b"\n":
+            if reply[1] != b"\n":
                 self._ask_sources(session, reply[1], b"0")
 
         self._submit(
-            done, "interest", grip.at, self._process, next(self._serials), grip.sid, grip.epoch, nodes,
-            "1" if anew else "", *self._limits,
-        )  # fmt: skip
+            done, "interest", grip.at, self._process, next(self._serials), grip.sid, grip.epoch, nodes, *self._limits
+        )
 
     def gone(self, jid: JID, sid: str) -> None:
         """A session came first, or went last: items that were to last no longer than that are purged."""

@@ -12,6 +12,9 @@ from gateway.settings import setting
 
 AccessModel = Literal["open", "presence", "roster", "whitelist"]
 
+Mode = Literal["all", "last", "after", "before", "ids"]
+"""which items are read: the oldest, the newest, those next to one, or some by their ids"""
+
 
 @dataclass(frozen=True)
 class PubsubSettings:

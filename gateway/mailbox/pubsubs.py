@@ -27,6 +27,7 @@ from gateway.mailbox.pubsub_model import (
     Item,
     ItemPage,
     Last,
+    Mode,
     NodeConfig,
     Options,
     PubsubRefusal,
@@ -45,12 +46,15 @@ class Means(Protocol):
     """What is needed of the process; `gateway.hooks.Services` has it."""
 
     @property
-    def mailbox(self) -> Mailbox: ...
+    def mailbox(self) -> Mailbox:
+        """Operations on mailboxes."""
 
     @property
-    def settings(self) -> Settings: ...
+    def settings(self) -> Settings:
+        """The frozen configuration."""
 
-    def announce(self, placed: Iterable[Placed], stanza: bytes = b"") -> None: ...
+    def announce(self, placed: Iterable[Placed], stanza: bytes = b"") -> None:
+        """Tell the owners of sessions that their queues have grown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +177,7 @@ class Pubsubs:
         asker: str,
         node: str,
         *,
-        mode: Literal["all", "last", "after", "before", "ids"] = "all",
+        mode: Mode = "all",
         most: int = 1000,
         ids: Iterable[str] = (),
     ) -> ItemPage:

@@ -74,11 +74,11 @@ class Stage:
         self.befriend(JULIET, ROMEO, "both")
         self.befriend(ROMEO, JULIET, "both")
 
-    def wants(self, client: Client, *nodes: str, contacts: bool = True) -> None:
+    def wants(self, client: Client, *nodes: str) -> None:
         """The client's capabilities say +notify."""
         jid = JID.parse(f"{client.user}/{client.resource}")
         text = "\n" + "".join(node + "\n" for node in nodes) if nodes else ""
-        self.interests.keep(jid, client.grip, text, contacts=contacts)
+        self.interests.keep(jid, client.grip, text)
         self.settle()
 
     def client(self, resource: str = "balcony", *nodes: str, user: str = JULIET) -> Client:

@@ -424,11 +424,13 @@ def test_a_roster_of_many_contacts_is_told_in_pages(stage: Stage) -> None:
     contacts = [f"contact{number}@localhost" for number in range(1300)]
     for contact in contacts:
         stage.befriend(JULIET, contact, "both")
-    told: list[str] = []
-    stage.pubsubs._notify = lambda bare, how, event: told.append(bare)  # type: ignore[method-assign]
+    watching = []
+    for contact in contacts[::100]:
+        stage.world.account(contact)
+        watching.append(stage.client("phone", TUNE, user=contact))
     stage.publish()
 
-    assert sorted(contacts) == sorted(told)
+    assert [1] * 13 == [len(stage.events(client)) for client in watching]
 
 
 def test_retracting_is_told_when_it_is_asked_for_or_configured(stage: Stage) -> None:
@@ -580,20 +582,28 @@ def test_a_request_that_the_journal_sends_again_is_taken_once(stage: Stage) -> N
 
     assert first == again
     assert 1 == len(stage.events(phone))
+    stage.publish("n2")
     for operation, rest in (
         ("pubsub_create", (JULIET, "n", b"{}", b"{}", 9)),
         ("pubsub_retract", (JULIET, JULIET, TUNE, "a", b"<x/>", "e", "1", 5000, 1000)),
         ("pubsub_empty", (JULIET, JULIET, "n2", "delete", b"<x/>", "e", 5000, 1000)),
     ):
-        stage.world.redis.hset(
-            keys.key(keys.prefix(JULIET), "nodes", JULIET),
-            "n2",
-            stage.world.redis.hget(keys.key(keys.prefix(JULIET), "nodes", JULIET), TUNE),
-        )  # type: ignore[arg-type]
         one = stage.world.call(operation, "@" + operation, 1, *rest)
         two = stage.world.call(operation, "@" + operation, 1, *rest)
         assert b"ok" == (one if isinstance(one, bytes) else one[0])
         assert b"ok" == (two if isinstance(two, bytes) else two[0])
+
+
+def test_whom_a_dying_process_did_not_tell_gets_the_item_when_he_comes_next(stage: Stage) -> None:
+    stage.friends()
+    romeo = stage.client("orchard", TUNE, user=ROMEO)
+    stage.pubsubs._notify = lambda *_: None  # type: ignore[method-assign]  # the process died before
+    stage.publish()
+    again = stage.client("garden", user=ROMEO)
+    stage.wants(again, TUNE)
+
+    assert [] == stage.events(romeo)
+    assert 1 == len(stage.events(again))
 
 
 def test_removing_the_account_erases_everything_of_it(stage: Stage) -> None:

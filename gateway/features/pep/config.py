@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -202,14 +202,10 @@ def layout(config: NodeConfig, *, type_: str = "form") -> bytes:
     """The configuration to be changed ("form"), or to be told ("result")."""
     described = type_ == "form"
     fields = [option.field(config, described=described) for option in OPTIONS.values()]
-    model = Option(PUBLISH_MODEL, "list-single", "The publisher model", _text, (PUBLISHERS,))
-    choices = ((PUBLISHERS, PUBLISHERS),)
-    fields.append(
-        Field(PREFIX + PUBLISH_MODEL, label=model.label, type=model.type, values=(PUBLISHERS,), options=choices)
-        if described
-        else Field(PREFIX + PUBLISH_MODEL, values=(PUBLISHERS,))
-    )
-    return Layout(type_, form_type=NODE_CONFIG, fields=tuple(fields)).to_bytes()
+    model = Field(PREFIX + PUBLISH_MODEL, values=(PUBLISHERS,))
+    if described:
+        model = replace(model, label="Who may publish", type="list-single", options=((PUBLISHERS, PUBLISHERS),))
+    return Layout(type_, form_type=NODE_CONFIG, fields=(*fields, model)).to_bytes()
 
 
 def changed(config: NodeConfig, options: Options) -> NodeConfig:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from gateway.features.pep.errors import unsupported
 from gateway.features.pep.reading import item_ids, name_of, node_of
 from gateway.features.pep.serving import pubsubs
 from gateway.hooks import Query
-from gateway.mailbox.pubsub_model import ItemPage
+from gateway.mailbox.pubsub_model import ItemPage, Mode
 from gateway.xmpp import ns, rsm
 from gateway.xmpp.errors import StanzaCondition, StanzaError
 from gateway.xmpp.escape import escape
 from gateway.xmpp.payload import read as read_payload
 from gateway.xmpp.rsm import PageRequest
 from gateway.xmpp.tree import Tree
-
-Mode = Literal["all", "last", "after", "before", "ids"]
 
 MOST: Final = 1000
 """items of one answer"""

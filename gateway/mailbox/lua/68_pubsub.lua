@@ -615,8 +615,7 @@ end
 -- pubsub_interest: what a session's client wants to be told of (XEP-0115), and its own account's last items of what it
 -- wants anew. A session that is not available gets none yet.
 -- KEYS[1] prefix
--- ARGV process, serial, sid, epoch, nodes, each between line feeds ('' = none), '1' = of all it wants, queue limit,
---      quota
+-- ARGV process, serial, sid, epoch, nodes, each between line feeds ('' = none), queue limit, quota
 -- answers {'ok', nodes it wants anew, sid, node, position of its tail} | {'stale'}
 register('pubsub_interest', function(keys, args)
   local p, key = keys[1], K.session(keys[1], args[3])
@@ -625,14 +624,14 @@ register('pubsub_interest', function(keys, args)
   local v = redis.call('HMGET', key, 'notify', 'user', 'ujid', 'jid')
   local fresh = '\n'
   for node in string.gmatch(args[5], '[^\n]+') do
-    if args[6] == '1' or not wants(v[1], node) then fresh = fresh .. node .. '\n' end
+    if not wants(v[1], node) then fresh = fresh .. node .. '\n' end
   end
   if args[5] == '' then redis.call('HDEL', key, 'notify') else redis.call('HSET', key, 'notify', args[5]) end
   if s.priority == '' then fresh = '\n' end
   if fresh ~= '\n' and not is_repeated(p, args[1], args[2]) then
     take(p, args[1], args[2])
     for _, last in ipairs(Pubsub.last_items(p, v[2], v[3], v[2], v[4], fresh)) do
-      put_aside(p, s, 'e', now(), last[1], last[2], limits_of(args, 7))
+      put_aside(p, s, 'e', now(), last[1], last[2], limits_of(args, 6))
     end
   end
   return { 'ok', fresh, s.sid, s.node, visible(s) }

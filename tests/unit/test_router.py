@@ -151,7 +151,6 @@ ANSWERS = {
     "a handler that fails": ("<iq type='get' id='i'><later xmlns='urn:x'/></iq>", None, b"internal-server-error"),
     "a result to the server": ("<iq type='result' id='i'/>", "localhost", b""),
     "two payloads": ("<iq type='get' id='i'><a xmlns='u'/><b xmlns='u'/></iq>", "localhost", b"bad-request"),
-    "a subscription": ("<presence type='subscribe'/>", "juliet@localhost", b"feature-not-implemented"),
     "presence for a stranger": ("<presence/>", "x@elsewhere.example", b""),
     "an unknown presence": ("<presence type='odd'/>", "juliet@localhost", b"bad-request"),
     "a message to the server": (CHAT, "localhost", b"service-unavailable"),

@@ -4,6 +4,7 @@
 -- Decided once, when the session ends: `store` keeps messages for the account's next device, `deliver` hands them to
 -- its other sessions, `bounce` returns them to their senders. (`drop`: the account was removed.)
 local function plan(p, s, resend, limits)
+  if not string.find(s.user, '@', 1, true) then return 'bounce' end   -- a component (XEP-0114) has no offline store
   if #available(p, s.user, s.sid) > 0 then return resend == 'true' and 'deliver' or 'bounce' end
   return (resend == 'false' or limits.quota == 0) and 'bounce' or 'store'
 end

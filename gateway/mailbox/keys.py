@@ -81,7 +81,7 @@ KEYS: dict[str, Key] = {
         "until the last copy ends",
     ),
     "nodes": Key("pub:{}", "hash", "pubsub node -> its configuration (JSON)", "the account's"),
-    "node_items": Key("pubi:{}:{}", "hash", "item id -> ms of its publication, its XML", "the node's"),
+    "node_items": Key("pubi:{}:{}", "hash", "item id -> ms, XML; the empty id -> bytes of all", "the node's"),
     "node_order": Key("pubo:{}:{}", "zset", "item id -> its turn, the newest last", "the node's"),
     "node_subscribers": Key("pubs:{}", "hash", "node and JID of explicit subscriptions", "the account's"),
     "node_affiliations": Key("puba:{}", "hash", "node and bare JID -> member or outcast", "the account's"),

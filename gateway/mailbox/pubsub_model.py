@@ -20,12 +20,12 @@ Mode = Literal["all", "last", "after", "before", "ids"]
 class PubsubSettings:
     """[pubsub] XEP-0163: personal eventing."""
 
-    max_nodes: int = setting(250, unit="nodes", least=1, most=10000, help="Nodes of one account.")
+    max_nodes: int = setting(250, unit="nodes", least=1, most=1000, help="Nodes of one account.")
     max_items: int = setting(
         1000,
         unit="items",
         least=1,
-        most=100000,
+        most=10000,
         help="Items of one node; what `max` means where a client asks for as many as there may be.",
     )
     max_item_bytes: int = setting(

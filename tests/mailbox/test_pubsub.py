@@ -397,6 +397,16 @@ def test_explicit_subscribers_are_told_once_whatever_their_capabilities(stage: S
     assert (2, 2) == (len(stage.events(orchard)), len(stage.events(garden)))
 
 
+def test_the_owner_may_subscribe_instead_of_having_capabilities(stage: Stage) -> None:
+    phone, laptop = stage.client("phone"), stage.client("laptop", TUNE)
+    stage.publish(send_last_published_item="never")
+    laptop.ack_all()
+    stage.pubsubs.subscribe(JULIET, BALCONY, TUNE, JULIET)
+    stage.publish()
+
+    assert (1, 1) == (len(stage.events(phone)), len(stage.events(laptop)))
+
+
 def test_a_new_subscriber_gets_the_last_item_with_its_time(stage: Stage) -> None:
     stage.publish(access_model="open")
     romeo = stage.client("orchard", user=ROMEO)

@@ -1,6 +1,6 @@
 -- Personal eventing (XEP-0163): an account's nodes, their items, who may see them, and who is told.
 -- Keys: pub:{user} hash, node -> configuration (JSON; the fields are those of gateway/mailbox/pubsub_model.py)
---       pubi:{user}:{node} hash, item id -> 'ms of publication|<item/>'   pubo:{user}:{node} zset, item id -> its turn
+--       pubi:{user}:{node} hash, item id -> 'ms of publication|<item/>', '' -> bytes of all of them   pubo:{user}:{node} zset, item id -> its turn
 --       pubs:{user} hash, 'node\nJID' -> '1': explicit subscriptions
 --       puba:{user} hash, 'node\nbare JID' -> 'member' | 'outcast'
 --       acct:{user} (pubsub_bytes: of all items together), roster:{user}, s:{sid} (notify, jid, priority), j:{process}
@@ -80,21 +80,24 @@ end
 
 -- Items
 
-local function count_bytes(p, owner, n)
-  if n ~= 0 then redis.call('HINCRBY', K.account(p, owner), 'pubsub_bytes', n) end
+local function count_bytes(p, owner, node, n)
+  redis.call('HINCRBY', K.node_items(p, owner, node), '', n)
+  redis.call('HINCRBY', K.account(p, owner), 'pubsub_bytes', n)
 end
 
 local function drop_item(p, owner, node, id)
   local key = K.node_items(p, owner, node)
-  count_bytes(p, owner, -redis.call('HSTRLEN', key, id))
+  local bytes = redis.call('HSTRLEN', key, id)
+  if bytes == 0 then return false end
+  count_bytes(p, owner, node, -bytes)
   redis.call('ZREM', K.node_order(p, owner, node), id)
-  return redis.call('HDEL', key, id) == 1
+  redis.call('HDEL', key, id)
+  return true
 end
 
 local function drop_all(p, owner, node)
-  local key, bytes = K.node_items(p, owner, node), 0
-  for _, id in ipairs(redis.call('HKEYS', key)) do bytes = bytes + redis.call('HSTRLEN', key, id) end
-  count_bytes(p, owner, -bytes)
+  local key = K.node_items(p, owner, node)
+  redis.call('HINCRBY', K.account(p, owner), 'pubsub_bytes', -tonumber(redis.call('HGET', key, '') or 0))
   redis.call('UNLINK', key, K.node_order(p, owner, node))
 end
 
@@ -131,7 +134,7 @@ end
 local function store_item(p, owner, node, id, item)
   local key, order = K.node_items(p, owner, node), K.node_order(p, owner, node)
   local value = string.format('%.0f|', now()) .. item
-  count_bytes(p, owner, #value - redis.call('HSTRLEN', key, id))
+  count_bytes(p, owner, node, #value - redis.call('HSTRLEN', key, id))
   redis.call('HSET', key, id, value)
   local newest = redis.call('ZRANGE', order, -1, -1, 'WITHSCORES')
   redis.call('ZADD', order, tonumber(newest[2] or 0) + 1, id)
@@ -209,9 +212,9 @@ local function subscribers(p, owner, node, config)
   return found
 end
 
--- Who is told besides the owner's own sessions: a page of them as {cursor, {bare JID, how, …}}; cursor '0': no more.
-local function audience(p, owner, node, config, cursor)
-  local found = cursor == '0' and subscribers(p, owner, node, config) or {}
+-- Who is told besides the owner's own sessions: a page of contacts (with `found`, subscribers too), as cursor,
+-- {bare JID, how, …}. Cursor '0': there are no more.
+local function audience(p, owner, node, config, cursor, found)
   if config.access_model ~= 'whitelist' then
     local page = redis.call('HSCAN', K.roster(p, owner), cursor, 'COUNT', PAGE)
     cursor = page[1]
@@ -239,8 +242,9 @@ local function announce(p, owner, owner_xml, node, config, id, inner, event_id, 
   if not config.deliver_notifications then return NOBODY end
   local kind, name = config.notification_type, name_of(owner, node, config, id)
   local function make(to_xml) return event(owner_xml, to_xml, kind, event_id, inner) end
-  local placed = tell(p, owner, node, 'i', name, make, limits, is_repeated_now, {})
-  return { 'ok', kind, name, placed, audience(p, owner, node, config, '0') }
+  local found = subscribers(p, owner, node, config)
+  local placed = tell(p, owner, node, 'i' .. (found[owner] or ''), name, make, limits, is_repeated_now, {})
+  return { 'ok', kind, name, placed, audience(p, owner, node, config, '0', found) }
 end
 
 -- Operations
@@ -336,7 +340,7 @@ end)
 register('pubsub_audience', function(keys, args)
   local config = config_of(keys[1], args[1], args[2])
   if not config then return { '0', {} } end
-  return { audience(keys[1], args[1], args[2], config, args[3]) }
+  return { audience(keys[1], args[1], args[2], config, args[3], {}) }
 end)
 
 -- pubsub_notify: somebody else's event for an account's sessions, unless it blocks him
@@ -679,7 +683,7 @@ register('pubsub_gone', function(keys, args)
   if redis.call('EXISTS', K.nodes(p, user)) == 0 or #available(p, user, args[2], true) > 0 then return 0 end
   local all = redis.call('HGETALL', K.nodes(p, user))
   for i = 1, #all, 2 do
-    if cjson.decode(all[i + 1]).purge_offline and redis.call('EXISTS', K.node_items(p, user, all[i])) == 1 then
+    if cjson.decode(all[i + 1]).purge_offline and redis.call('EXISTS', K.node_order(p, user, all[i])) == 1 then
       drop_all(p, user, all[i])
       purged = purged + 1
     end

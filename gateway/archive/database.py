@@ -12,16 +12,20 @@ import gevent
 import sqlalchemy as sa
 from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import StaticPool
 
-from gateway.archive.errors import ArchiveForeign, ArchiveUnavailable
+from gateway.archive.errors import ArchiveForeign, ArchiveRefused, ArchiveUnavailable
 from gateway.archive.schema import prepare
 
 T = TypeVar("T")
 
 CONNECTIONS: Final = 8
 """to PostgreSQL, per process; more queries wait"""
+
+MOST_STEPS: Final = 2
+"""A piece of work ends after so many times the timeout: to connect, and to be done."""
 
 
 class Database:
@@ -39,32 +43,35 @@ class Database:
         self._engine: sa.Engine | None = None
 
     def run(self, work: Callable[[sa.Connection], T]) -> T:
-        """Do `work` in one transaction. Raises ArchiveUnavailable, ArchiveForeign.
+        """Do `work` in one transaction. Raises ArchiveError.
 
         With SQLite `work` runs in another thread: it must touch nothing but the connection.
         """
         try:
-            with self._opening:
-                if self._engine is None:
-                    self._engine = self._elsewhere(self._open)
-            return self._elsewhere(lambda: self._transact(work))
+            with gevent.Timeout(MOST_STEPS * self._timeout_s):
+                with self._opening:
+                    if self._engine is None:
+                        self._engine = self._elsewhere(self._open)
+                return self._elsewhere(lambda: self._transact(work))
         except gevent.Timeout as late:
             raise ArchiveUnavailable("the archive's database did not answer in time") from late
-        except SQLAlchemyError as error:
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise ArchiveUnavailable(f"the archive's database: {_why(error)}") from error
+        except SQLAlchemyError as error:
+            raise ArchiveRefused(f"the archive's database: {_why(error)}") from error
 
     def close(self) -> None:
         """Close what is open; the next use opens it again."""
         engine, self._engine = self._engine, None
         if engine is not None:
-            self._elsewhere(engine.dispose)
+            with gevent.Timeout(self._timeout_s, False):
+                self._elsewhere(engine.dispose)
 
     def _elsewhere(self, work: Callable[[], T]) -> T:
         if self._thread is None:
-            with gevent.Timeout(2 * self._timeout_s):
-                return work()
+            return work()
         done: Any = self._thread.spawn(_caught, work)
-        value, error = done.get(timeout=2 * self._timeout_s)
+        value, error = done.get()
         if error is not None:
             raise error
         found: T = value

@@ -36,7 +36,7 @@ class Page:
 
 
 class Reader:
-    """Reads accounts' archives. Every method waits, and raises StoreError, ArchiveUnavailable or ArchiveForeign."""
+    """Reads accounts' archives. Every method waits, and raises StoreError or ArchiveError."""
 
     def __init__(self, archives: Archives, store: ArchiveStore) -> None:
         self._archives = archives

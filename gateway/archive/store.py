@@ -21,7 +21,7 @@ _OF: Final = MESSAGES.c
 
 
 class ArchiveStore:
-    """Rows by account (bare JID) and id. Every method waits, and raises ArchiveUnavailable or ArchiveForeign."""
+    """Rows by account (bare JID) and id. Every method waits, and raises ArchiveError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.archive.errors import ArchiveForeign, ArchiveUnavailable
+from gateway.archive.errors import ArchiveError
 from gateway.archive.opening import reader_of
 from gateway.archive.reader import Page, Reader, Wanted, time_of
 from gateway.archive.settings import ArchiveSettings
@@ -64,7 +64,7 @@ def _readable(query: Query) -> Iterator[Reader]:
         raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
     try:
         yield reader_of(query.services.settings, query.services.mailbox)
-    except (ArchiveUnavailable, ArchiveForeign) as error:
+    except ArchiveError as error:
         log.error("archive_not_read", error=str(error))
         raise StanzaError(
             StanzaCondition.INTERNAL_SERVER_ERROR, "the archive cannot be read at the moment", type=ErrorType.WAIT

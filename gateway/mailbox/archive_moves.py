@@ -15,7 +15,9 @@ from gateway.mailbox.journal import Journal
 from gateway.mailbox.library import function
 
 LEASE_MS: Final = 30_000
-"""so long an archive is a worker's that took entries of it; they must be in SQL well before that"""
+"""So long at least an archive is a worker's that took entries of it. What is not committed until then must never be:
+the account may have been removed, and its rows erased.
+"""
 
 PIECE: Final = 500
 """entries moved at once"""
@@ -27,8 +29,9 @@ class ArchiveMoves:
     `recent_ms` and `recent`: how old, and how many, entries may be to stay in Redis.
     """
 
-    def __init__(self, journal: Journal, *, token: str, recent_ms: int, recent: int) -> None:
+    def __init__(self, journal: Journal, *, token: str, recent_ms: int, recent: int, lease_ms: int = LEASE_MS) -> None:
         self._journal = journal
+        self._lease_ms = lease_ms
         self._token = token
         self._recent = (recent_ms, recent)
 
@@ -50,7 +53,7 @@ class ArchiveMoves:
 
     def take(self, user: str) -> tuple[Kept, ...]:
         """The oldest entries that are to be moved, oldest first; none if there are none, or another worker has them."""
-        reply = self._call("archive_take", user, self._token, LEASE_MS, *self._recent, PIECE)
+        reply = self._call("archive_take", user, self._token, self._lease_ms, *self._recent, PIECE)
         return entries_of(reply[1:]) if reply[0] == b"ok" else ()
 
     def moved(self, user: str, upto: int | None) -> None:

@@ -19,9 +19,9 @@ KINDS = ["sqlite", *(["postgresql"] if postgres.bin_dir() else [])]
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """One server for the whole run."""
-    with postgres.running_postgres(tmp_path_factory.mktemp("postgres")) as url:
+    with postgres.a_place() as place, postgres.running_postgres(place / "data") as url:
         yield url
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,15 +25,20 @@ def kind_of_error(answer: Answer) -> str | None:
     return None if error is None else error.get("type")
 
 
-def test_while_the_database_is_away_messages_are_delivered_and_recent_ones_found(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    place: Path = tmp_path_factory.mktemp("away")
-    with postgres.running_postgres(place / "postgres") as url:
-        port = sa.make_url(url).port or 0
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Where PostgreSQL keeps its files, also while it does not run."""
+    with postgres.a_place() as place:
+        yield place / "server"
+        close_phones()
+
+
+def test_while_the_database_is_away_messages_are_delivered_and_recent_ones_found(place: Path, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        database = stack.enter_context(ExitStack())
+        url = database.enter_context(postgres.running_postgres(place))
         archive = {"url": url, "recent_messages": 10, "interval": 0.1, "timeout_s": 2}
-        server_context = running(place / "wakegate", settings={"archive": archive})
-        server = server_context.__enter__()
+        server = stack.enter_context(running(tmp_path, settings={"archive": archive}))
         romeo, juliet = online(server, server.account()), online(server, server.account())
 
         def say(first: int, last: int) -> None:
@@ -49,19 +56,16 @@ def test_while_the_database_is_away_messages_are_delivered_and_recent_ones_found
         say(0, 40)
         moved(30)
         whole = ask(juliet)
-    try:
+        database.close()
         say(40, 45)
         away, recent = ask(juliet), ask(juliet, rsm(f"<after>{whole.ids[35]}</after>"))
         newest = ask(juliet, rsm("<max>5</max><before/>"))
-        with postgres.running_postgres(place / "postgres", port):
-            moved(35)
-            back = ask(juliet)
+        stack.enter_context(postgres.running_postgres(place, sa.make_url(url).port or 0))
+        moved(35)
+        back = ask(juliet)
 
-        assert [f"m{number}" for number in range(40)] == whole.bodies
-        assert ("internal-server-error", "wait") == (away.condition, kind_of_error(away))
-        assert [f"m{number}" for number in range(36, 45)] == recent.bodies
-        assert [f"m{number}" for number in range(40, 45)] == newest.bodies
-        assert [f"m{number}" for number in range(45)] == back.bodies
-    finally:
-        close_phones()
-        server_context.__exit__(None, None, None)
+    assert [f"m{number}" for number in range(40)] == whole.bodies
+    assert ("internal-server-error", "wait") == (away.condition, kind_of_error(away))
+    assert [f"m{number}" for number in range(36, 45)] == recent.bodies
+    assert [f"m{number}" for number in range(40, 45)] == newest.bodies
+    assert [f"m{number}" for number in range(45)] == back.bodies

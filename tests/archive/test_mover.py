@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from gateway.archive.errors import ArchiveUnavailable
+from gateway.archive.errors import ArchiveRefused, ArchiveUnavailable
 from gateway.mailbox import keys
 from gateway.mailbox.archive_ids import LATEST, first_of
 from gateway.mailbox.archives import Kept
@@ -90,6 +92,28 @@ def test_a_database_that_fails_costs_nothing_and_lets_another_try(
     assert ids(everything) == world.everything()
     assert 15 == world.move(recent=5)
     assert ids(everything) == world.everything()
+
+
+def test_one_account_that_cannot_be_moved_does_not_hold_up_the_others(
+    world: ArchiveWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [f"u{number}@localhost" for number in range(20)]
+    for user in (JULIET, *others):
+        if user != JULIET:
+            world.mailboxes.account(user)
+        world.put(numbered(3), user)
+    insert = world.store.insert
+
+    def refuse(user: str, entries: Sequence[Kept]) -> None:
+        if user == JULIET:
+            raise ArchiveRefused("foreign data")
+        insert(user, entries)
+
+    monkeypatch.setattr(world.store, "insert", refuse)
+    world.archiver().round()
+
+    assert [0, *[3] * 20] == [world.store.count(user, above=0, below=LATEST) for user in (JULIET, *others)]
+    assert 3 == len(world.everything())
 
 
 def test_an_archive_that_a_worker_holds_is_left_to_it(world: ArchiveWorld) -> None:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.archive.database import Database
-from gateway.archive.errors import ArchiveForeign, ArchiveUnavailable
+from gateway.archive.errors import ArchiveError, ArchiveForeign, ArchiveRefused, ArchiveUnavailable
 from gateway.archive.store import ArchiveStore
 from gateway.mailbox.archive_ids import LATEST
 from gateway.mailbox.archives import Kept
@@ -165,10 +165,23 @@ def test_a_database_that_does_not_answer_is_said_to_be_away(tmp_path_factory: py
 def test_an_error_does_not_tell_what_people_wrote(address: str) -> None:
     database = Database(address)
 
-    with pytest.raises(ArchiveUnavailable) as caught:
+    with pytest.raises(ArchiveError) as caught:
         database.run(
             lambda connection: connection.execute(sa.text("INSERT INTO nowhere VALUES (:body)"), {"body": "secret!"})
         )
 
     assert "secret!" not in str(caught.value)
+    database.close()
+
+
+def test_what_the_database_cannot_keep_is_not_taken_for_an_outage(address: str) -> None:
+    database = Database(address)
+    store = ArchiveStore(database)
+    twice = "INSERT INTO wakegate_archive VALUES ('a', 1, 'b', '', 'c')"
+    store.insert(A, numbered(1))
+    database.run(lambda connection: connection.execute(sa.text(twice)))
+
+    with pytest.raises(ArchiveRefused):
+        database.run(lambda connection: connection.execute(sa.text(twice)))
+
     database.close()

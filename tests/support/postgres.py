@@ -5,6 +5,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,16 +39,21 @@ def _unprivileged() -> pwd.struct_passwd | None:
 
 
 @contextmanager
+def a_place() -> Iterator[Path]:
+    """A directory which that user can reach; what pytest makes is its own user's only."""
+    with tempfile.TemporaryDirectory(prefix="wakegate-postgres-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@contextmanager
 def running_postgres(directory: Path, port: int = 0) -> Iterator[str]:
-    """A server below `directory`, with what it holds from before; gives its address as SQLAlchemy takes it."""
+    """A server in `directory`, with what it holds from before; gives its address as SQLAlchemy takes it."""
     programs, user = bin_dir(), _unprivileged()
     assert programs is not None
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(exist_ok=True)
     if user is not None:
         os.chown(directory, user.pw_uid, user.pw_gid)
-        for parent in directory.parents:
-            if parent.owner() == "root" and str(parent).startswith("/tmp"):
-                parent.chmod(parent.stat().st_mode | 0o011)
     if not port:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

@@ -9,7 +9,7 @@ from typing import Any, Final
 import gevent
 from gevent.event import Event
 
-from gateway.archive.errors import ArchiveForeign, ArchiveUnavailable
+from gateway.archive.errors import ArchiveError, ArchiveRefused
 from gateway.mailbox import keys
 from gateway.mailbox.archive_moves import ArchiveMoves
 from gateway.mailbox.errors import StoreCorrupt, StoreError, StoreUnavailable
@@ -63,7 +63,7 @@ class Archiver:
             self._runner = None
 
     def round(self, *, prune: bool = True) -> None:
-        """Do once what there is to do. Raises StoreUnavailable, ArchiveUnavailable; what else fails is logged."""
+        """Do once what there is to do. Raises StoreError, ArchiveError when nothing more can be done now."""
         for bucket in range(keys.BUCKETS):
             # First what was removed: it is what somebody wanted gone.
             for user, upto in list(self._moves.removed(bucket)):
@@ -79,7 +79,10 @@ class Archiver:
                 return
             try:
                 work(user)
-            except StoreCorrupt as error:  # one account's broken data must not keep others from their turn
+            except (
+                StoreCorrupt,
+                ArchiveRefused,
+            ) as error:  # one account's broken data must not keep others from their turn
                 log.error("archive_not_moved", error=str(error))
 
     def _run(self) -> None:
@@ -93,7 +96,7 @@ class Archiver:
                     self._pruned_at = began
             except StoreUnavailable:
                 pass  # the journal has told the log; it connects again by itself
-            except (StoreError, ArchiveUnavailable, ArchiveForeign) as error:
+            except (StoreError, ArchiveError) as error:
                 log.error("round_incomplete", error=str(error))
             except Exception:  # the top of a greenlet: whatever it was, archives must go on to be moved
                 log.exception("round_failed")

@@ -7,16 +7,11 @@ again, which changes nothing.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import Final
 
-from gateway.archive.errors import ArchiveUnavailable
+from gateway.archive.errors import ArchiveError
 from gateway.archive.store import ArchiveStore
-from gateway.mailbox.archive_moves import LEASE_MS, ArchiveMoves
-
-COMMIT_S: Final = LEASE_MS / 1000 / 2
-"""so soon after they were taken entries have to be committed; later, the account may be somebody else's"""
+from gateway.mailbox.archive_moves import ArchiveMoves
 
 
 class Mover:
@@ -28,22 +23,19 @@ class Mover:
         self._step = step or (lambda _name: None)
 
     def move(self, user: str) -> int:
-        """Move what is due of one account; answers how many entries. Raises StoreError, ArchiveUnavailable."""
+        """Move what is due of one account; answers how many entries. Raises StoreError, ArchiveError."""
         count = 0
         while True:
-            taken_at = time.monotonic()
             entries = self._moves.take(user)
             self._step("taken")
             if not entries:
                 return count
             try:
                 self._store.insert(user, entries)
-            except ArchiveUnavailable:
+            except ArchiveError:
                 self._moves.moved(user, None)
                 raise
             self._step("committed")
-            if time.monotonic() - taken_at > COMMIT_S:
-                raise ArchiveUnavailable("the database took too long; the same messages are moved again")
             self._moves.moved(user, entries[-1].id)
             self._step("moved")
             count += len(entries)

@@ -8,10 +8,11 @@ import signal
 import gevent
 from gevent.event import Event
 
+from gateway.archive.database import MOST_STEPS
 from gateway.archive.opening import store_of
 from gateway.archive.settings import ArchiveSettings
 from gateway.archive.store import ArchiveStore
-from gateway.mailbox.archive_moves import ArchiveMoves
+from gateway.mailbox.archive_moves import LEASE_MS, ArchiveMoves
 from gateway.mailbox.archives import set_default
 from gateway.mailbox.embedded import resolve
 from gateway.mailbox.journal import Journal
@@ -39,6 +40,7 @@ def build(settings: Settings, journal: Journal) -> tuple[Archiver, ArchiveStore]
         token=secrets.token_hex(8),
         recent_ms=int(archive.recent_days * DAY_MS),
         recent=archive.recent_messages,
+        lease_ms=max(LEASE_MS, int((MOST_STEPS + 1) * archive.timeout_s * 1000)),
     )
     retention = Retention(moves, store, archive)
     return Archiver(journal, moves, Mover(moves, store), retention, interval_s=archive.interval), store

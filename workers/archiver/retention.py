@@ -16,7 +16,7 @@ DAY_MS = 86_400_000
 
 
 class Retention:
-    """Prunes archives as the settings say. Every method raises StoreError, ArchiveUnavailable."""
+    """Prunes archives as the settings say. Every method raises StoreError, ArchiveError."""
 
     def __init__(self, moves: ArchiveMoves, store: ArchiveStore, settings: ArchiveSettings) -> None:
         self._moves = moves

@@ -235,9 +235,9 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class CardChanged:
-    """A client changed its account's vCard (XEP-0054). Notify; runs in the client's greenlet, so it may wait for the
-    store.
+class CardChanging:
+    """A client changes its account's vCard (XEP-0054), which is about to be kept. Notify; runs in the client's
+    greenlet, so it may wait for the store.
     """
 
     owner: JID

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.hooks import CardChanged, Feature, On, Phase, Published, Services, Xep
+from gateway.hooks import CardChanging, Feature, On, Phase, Published, Services, Xep
 from gateway.mailbox.pubsub_model import Options, PubsubRefusal
 from gateway.mailbox.pubsubs import Pubsubs
 from gateway.mailbox.vault import NO_PHOTO, StorageSettings, Vault
@@ -65,7 +65,7 @@ def _show(services: Services, user: str, photo: vcard.Photo | None) -> None:
         return
 
 
-def from_card(event: CardChanged) -> None:
+def from_card(event: CardChanging) -> None:
     """XEP-0398 section 4.2: first the image, then what is said of it."""
     pubsubs, owner = Pubsubs.of(event.services), str(event.owner)
     hashed = event.photo.id if event.photo is not None else ""
@@ -95,6 +95,6 @@ FEATURE = Feature(
     name="avatar-conversion",
     xep=Xep(398, "1.0.0"),
     account_disco=(ns.AVATAR_CONVERSION,),
-    hooks=(On(Published, to_card, Phase.OBSERVE), On(CardChanged, from_card, Phase.OBSERVE)),
+    hooks=(On(Published, to_card, Phase.OBSERVE), On(CardChanging, from_card, Phase.OBSERVE)),
     requires=("pep", "vcard", "avatars"),
 )

@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from gateway.hooks import Feature, On, Query, StreamFeatures, Xep
+from gateway.hooks import Feature, On, Phase, Query, StanzaReceived, StreamFeatures, Xep
 from gateway.mailbox.sight import Absence, Sight
+from gateway.sections import ServerSettings
 from gateway.xmpp import ns
 from gateway.xmpp.errors import StanzaCondition, StanzaError
 from gateway.xmpp.escape import escape
@@ -41,6 +42,23 @@ class Uptime:
         query.reply(_answer(absence.since_ms // 1000, _status(absence)))
 
 
+def guard(event: StanzaReceived) -> None:
+    """XEP-0012 section 4: a request for a device's own answer reaches it only from those who may see the account."""
+    element, to = event.element, event.to
+    if (
+        element.name != "iq"
+        or (ns.LAST_ACTIVITY, "query") not in element.children
+        or element.attrs.get("type") != "get"
+    ):
+        return
+    if to is None or not to.local or not to.resource:
+        return
+    if to.domain not in event.services.settings.of(ServerSettings).domains:
+        return
+    if Sight(event.services.mailbox).resources(user=str(to.bare), asker=str(event.session.jid)) is None:
+        raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
+
+
 def _status(absence: Absence) -> str:
     """What the client said last; "" when it just went."""
     return child_text(peek(absence.presence), (ns.CLIENT, "status")) if absence.presence else ""
@@ -59,5 +77,5 @@ FEATURE = Feature(
     account_disco=(ns.LAST_ACTIVITY,),
     iq_get={(ns.LAST_ACTIVITY, "query"): _UPTIME.answer},
     open=frozenset({("get", ns.LAST_ACTIVITY, "query")}),
-    hooks=(On(StreamFeatures, _UPTIME.begin),),
+    hooks=(On(StreamFeatures, _UPTIME.begin), On(StanzaReceived, guard, Phase.GUARD)),
 )

@@ -4,7 +4,7 @@ who is blocked.
 
 from __future__ import annotations
 
-from gateway.hooks import CardChanged, Feature, Query, Xep
+from gateway.hooks import CardChanging, Feature, Query, Xep
 from gateway.mailbox.vault import NO_PHOTO, StorageSettings, Vault
 from gateway.xmpp import ns
 from gateway.xmpp.errors import StanzaCondition, StanzaError
@@ -40,10 +40,11 @@ def keep(query: Query) -> None:
         raise StanzaError(StanzaCondition.BAD_REQUEST, str(error)) from error
     vault, user = Vault(query.services.mailbox), str(query.to)
     former, hashed = vault.photo(user), shown.id.encode() if shown is not None else NO_PHOTO
+    # Others first: should this process die in between, the client sends the card again and all is done anew.
+    was = "" if former == NO_PHOTO else former.decode()
+    query.services.features.fire(CardChanging(query.to, query.services, shown, was))
     if not vault.keep_card(user, card, hashed, limits):
         raise too_large
-    was = "" if former == NO_PHOTO else former.decode()
-    query.services.features.fire(CardChanged(query.to, query.services, shown, was))
     query.reply(b"")
 
 

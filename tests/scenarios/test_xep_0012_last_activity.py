@@ -4,7 +4,7 @@ import pytest
 
 from gateway.xmpp import ns
 from tests.support.iq import block, let_see, refusal, result
-from tests.support.phone import Phone
+from tests.support.phone import Phone, stanza
 from tests.support.processes import DOMAIN, Server
 
 LAST = f"<query xmlns='{ns.LAST_ACTIVITY}'/>"
@@ -71,3 +71,15 @@ def test_nobody_sets_it(server: Server) -> None:
 
     for to in (DOMAIN, phone.account.jid):
         assert "service-unavailable" == refusal(phone, LAST, to=to, type="set")
+
+
+def test_a_devices_own_answer_is_for_those_who_may_see_it(server: Server) -> None:
+    juliet, romeo, stranger = on(server).available(), on(server), on(server)
+    let_see(server, juliet.account, romeo.account)
+    request = f"<iq type='get' id='idle' to='{juliet.jid}'>{LAST}</iq>"
+
+    assert "service-unavailable" == refusal(stranger, LAST, to=juliet.jid)
+    assert "service-unavailable" == refusal(stranger, LAST, to=f"nobody@{DOMAIN}/phone")
+    romeo.send(request)
+    asked = juliet.skip_to(stanza("iq"), stanza("presence"))
+    assert (romeo.jid, "idle") == (asked.get("from"), asked.get("id"))

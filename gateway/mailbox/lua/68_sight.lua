@@ -28,8 +28,10 @@ register('seen', function(keys, args)
   return answer
 end)
 
--- An available session of this account went: with these words, or ('') without a word.
+-- An available session of this account went: with these words, or ('') without a word. An account that is being removed
+-- or disabled must not come into being again by it.
 function Presence.left(p, user, stanza)
+  if redis.call('EXISTS', K.account(p, user)) == 0 then return end
   redis.call('HSET', K.account(p, user), 'left_at', now(), 'left_with', #stanza <= MOST_WORDS and stanza or '')
 end
 

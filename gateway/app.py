@@ -19,7 +19,7 @@ from gateway.mailbox.embedded import resolve
 from gateway.mailbox.errors import StoreError, StoreUnavailable
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
-from gateway.mailbox.notices import Subscriber
+from gateway.mailbox.notices import WHY, Subscriber
 from gateway.mailbox.settings import OfflineSettings, RedisSettings, SmacksSettings
 from gateway.router import Router
 from gateway.sections import LimitSettings, ListenSettings, ServerSettings
@@ -112,7 +112,7 @@ class Gateway:
             node.name,
             on_entry=lambda sid, position, stanza: _noticed(registry, sid, position, stanza),
             on_conflict=lambda sid, epoch: _taken(registry, sid, epoch),
-            on_removed=lambda sid: _removed(registry, sid),
+            on_removed=lambda sid, why: _removed(registry, sid, why),
             on_connected=lambda: None,
         )
         listen = settings.of(ListenSettings)
@@ -210,10 +210,10 @@ def _taken(registry: Registry, sid: str, epoch: int) -> None:
         session.lost()
 
 
-def _removed(registry: Registry, sid: str) -> None:
+def _removed(registry: Registry, sid: str, why: str) -> None:
     session = registry.get(sid)
     if session is not None:
-        session.removed()
+        session.removed(WHY.get(why, ""))
 
 
 def calm_collector() -> None:

@@ -66,7 +66,7 @@ def change_password(request: Request) -> Done:
     if not Accounts(request.services.mailbox.journal).set_credentials(str(jid), stored(password).to_fields()):
         raise StanzaError(StanzaCondition.ITEM_NOT_FOUND, f"{jid} does not exist")
     own = request.session.grip.sid if jid == request.asker.bare else ""
-    ended = Administration(request.services.mailbox).end_sessions(str(jid), except_sid=own)
+    ended = Administration(request.services.mailbox).end_sessions(str(jid), except_sid=own, why="password")
     if ended is not None:
         request.services.announce(ended.placed)
     log.info("password_set", user=str(jid), admin=_ids(request)[0])

@@ -74,7 +74,9 @@ def _set_password(query: Query, username: str, password: str) -> None:
     if not Accounts(query.services.mailbox.journal).set_credentials(str(own), fields):
         raise StanzaError(StanzaCondition.REGISTRATION_REQUIRED, "the account is gone")
     if settings.of(RegistrationSettings).password_change_ends_others:
-        ended = Administration(query.services.mailbox).end_sessions(str(own), except_sid=query.session.grip.sid)
+        ended = Administration(query.services.mailbox).end_sessions(
+            str(own), except_sid=query.session.grip.sid, why="password"
+        )
         if ended is not None:
             query.services.announce(ended.placed)
     log.info("password_changed", user=str(own), session=query.session.grip.sid)

@@ -11,6 +11,7 @@ from gateway.mailbox.journal import Journal
 from gateway.mailbox.library import function
 from gateway.mailbox.model import Census, SessionLine
 from gateway.mailbox.notices import publish_removed
+from gateway.mailbox.pushes import Pushes
 
 
 class Accounts:
@@ -65,6 +66,8 @@ class Accounts:
         closed = self.remove(user)
         for sid, node in closed or ():
             publish_removed(self._journal, node, sid)
+        if closed is not None:
+            Pushes(self._journal).forget_letters(user)
         return closed is not None
 
     def _settle(self, user: str, sid: str) -> None:

@@ -48,20 +48,19 @@ class Administration:
         """Nobody can log in, messages are refused as for an account that is not there, sessions end; what the account
         holds stays. None: there is no such account.
         """
-        return self._ended(user, "disable", ())
+        return self._ended(user, "disable", (), why="disabled")
 
     def reenable(self, user: str) -> bool:
         """The account is as it was. False: there is none."""
         return bool(self._journal.call("FCALL", function("reenable"), 1, keys.prefix(user), user) == b"ok")
 
-    def end_sessions(self, user: str, *, resource: str = "", except_sid: str = "") -> Ended | None:
-        """End an account's sessions, or the one of a resource, on whatever node; none of them can be resumed.
-
-        None: there is no such account.
+    def end_sessions(self, user: str, *, resource: str = "", except_sid: str = "", why: str = "ended") -> Ended | None:
+        """End an account's sessions, or the one of a resource, on whatever node; none of them can be resumed. `why` is
+        one of `notices.WHY`. None: there is no such account.
         """
-        return self._ended(user, "evict", (except_sid,), resource)
+        return self._ended(user, "evict", (except_sid,), resource, why=why)
 
-    def _ended(self, user: str, operation: str, more: tuple[str, ...], resource: str = "") -> Ended | None:
+    def _ended(self, user: str, operation: str, more: tuple[str, ...], resource: str = "", *, why: str) -> Ended | None:
         at = keys.prefix(user)
         reply: Any = self._journal.call(
             "FCALL", function(operation), 1, at, user, resource, *self._mailbox.end_arguments, *more
@@ -71,7 +70,7 @@ class Administration:
         closed, found = reply[1], placed(reply[2])
         for i in range(0, len(closed), 2):
             sid = closed[i].decode()
-            publish_removed(self._journal, closed[i + 1].decode(), sid)
+            publish_removed(self._journal, closed[i + 1].decode(), sid, why)
             found += self._mailbox.finish(at, sid)
         return Ended(len(closed) // 2, found)
 

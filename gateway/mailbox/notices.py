@@ -5,7 +5,7 @@ or ended. The owner notices a lost one at the next notice, which leaves a gap, o
 
     q <session id> <position>\\n<stanza bytes or nothing>
     c <session id> <epoch>            taken over by epoch, or replaced (epoch 0): close with stream error `conflict`
-    d <session id>                    its account is gone: close with stream error `not-authorized`
+    d <session id> <why>              it was ended from outside (`WHY`): close with stream error `not-authorized`
 """
 
 from __future__ import annotations
@@ -51,17 +51,26 @@ def publish_conflict(journal: Journal, node: str, sid: str, epoch: int) -> None:
         journal.submit(_ignore, "PUBLISH", keys.NOTICES + node, b"c %s %d" % (sid.encode(), epoch))
 
 
-def publish_removed(journal: Journal, node: str, sid: str) -> None:
-    """Tell a session's owner that the account is gone. Never blocks."""
+WHY = {
+    "removed": "the account was removed",
+    "disabled": "the account was disabled",
+    "ended": "the session was ended by an administrator",
+    "password": "the password was changed",
+}
+"""why a session was ended from outside, in the words its client gets"""
+
+
+def publish_removed(journal: Journal, node: str, sid: str, why: str = "removed") -> None:
+    """Tell a session's owner that it was ended, for a reason of `WHY`. Never blocks."""
     if node:
-        journal.submit(_ignore, "PUBLISH", keys.NOTICES + node, b"d %s" % sid.encode())
+        journal.submit(_ignore, "PUBLISH", keys.NOTICES + node, b"d %s %s" % (sid.encode(), why.encode()))
 
 
 class Subscriber:
     """Listens to the notices for one node; connects again by itself.
 
-    `on_entry(sid, position, stanza)`, `on_conflict(sid, epoch)` and `on_removed(sid)` must not block; `on_connected()`
-    says that notices may have been missed until now.
+    `on_entry(sid, position, stanza)`, `on_conflict(sid, epoch)` and `on_removed(sid, why)` must not block;
+    `on_connected()` says that notices may have been missed until now.
     """
 
     def __init__(
@@ -71,7 +80,7 @@ class Subscriber:
         *,
         on_entry: Callable[[str, int, bytes], None],
         on_conflict: Callable[[str, int], None],
-        on_removed: Callable[[str], None],
+        on_removed: Callable[[str, str], None],
         on_connected: Callable[[], None],
     ) -> None:
         self._address = Address.parse(url)
@@ -138,4 +147,4 @@ class Subscriber:
         elif kind == "c":
             self._on_conflict(sid, int(rest[0]))
         elif kind == "d":
-            self._on_removed(sid)
+            self._on_removed(sid, rest[0] if rest else "removed")

@@ -207,6 +207,18 @@ class Pushes:
             for letter, flat in found
         ]
 
+    def forget_letters(self, user: str) -> None:
+        """Drop the dead letters of an account (a bare JID) that is removed."""
+        since, page = "-", 1000
+        while True:
+            found = self._journal.call("XRANGE", keys.DEAD_LETTERS, since, "+", "COUNT", page)
+            for letter, flat in found:
+                if user.encode() in flat:
+                    self._journal.call("XDEL", keys.DEAD_LETTERS, letter)
+            if len(found) < page:
+                return
+            since = f"({found[-1][0].decode()}"
+
     def replay(self, letter: str, fields: Mapping[str, str]) -> None:
         """Put a dead letter back on its stream, as a first attempt, and forget the letter."""
         bucket = int(fields["bucket"])

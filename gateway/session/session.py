@@ -306,12 +306,12 @@ class Session:
             self.cursor.stop()
             self._pipe.end(StreamError(StreamCondition.CONFLICT))
 
-    def removed(self) -> None:
-        """The account is gone."""
+    def removed(self, why: str) -> None:
+        """The session was ended from outside, perhaps with its account; `why` is for people."""
         if not self.is_lost:
             self.is_lost = True
             self.cursor.stop()
-            self._pipe.end(StreamError(StreamCondition.NOT_AUTHORIZED, "the account was removed"))
+            self._pipe.end(StreamError(StreamCondition.NOT_AUTHORIZED, why))
 
     def store_failed(self, error: StoreError) -> None:
         """The store refused: nothing more can be promised on this connection. What was not acknowledged the client

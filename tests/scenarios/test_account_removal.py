@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 import redis
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from gateway.mailbox import keys
 from gateway.mailbox.embedded import socket_path
 from gateway.xmpp import ns
-from tests.support.adhoc import ask, command, values
+from tests.support.adhoc import ask, command, form, values
 from tests.support.phone import Phone, online
 from tests.support.pieces import eventually
-from tests.support.processes import Account, Server, running
+from tests.support.processes import Account, Server, free_ports, running
 
 NAME = "ephemera"
 """of the account that goes: no other name, key or word contains it"""
@@ -24,12 +27,24 @@ NAME = "ephemera"
 @pytest.fixture(scope="module")
 def keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server on which everything is stored, and archives go to SQL soon."""
+    directory = tmp_path_factory.mktemp("removal")
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (directory / "key.p8").write_bytes(key.private_bytes(*pem))
+    nowhere = free_ports(1)[0]  # nobody answers there: pushes that are tried wait for a retry
     settings = {
         "archive": {"recent_messages": 2, "interval": 0.2},
         "registration": {"invites": "users"},
-        "push": {"max_devices": 3},
+        "push.apps.chat": {
+            "provider": "apns",
+            "topic": "org.example.chat",
+            "team_id": "TEAM567890",
+            "key_id": "KEY4567890",
+            "key_file": str(directory / "key.p8"),
+            "endpoint": f"https://127.0.0.1:{nowhere}",
+        },
     }
-    with running(tmp_path_factory.mktemp("removal"), settings=settings) as server:
+    with running(directory, settings=settings) as server:
         server.stock_accounts(6)
         server.command("user", "add", f"{NAME}@localhost", "--password", "open sesame")
         yield server
@@ -74,6 +89,13 @@ OWN_STORES: dict[str, Callable[[Phone, str], None]] = {
         f"<presence to='{friend}' type='subscribe'/><presence to='{friend}' type='subscribed'/>"
     ),
     "unanswered subscription": lambda phone, friend: phone.send("<presence to='user6@localhost' type='subscribe'/>"),
+    "push": lambda phone, friend: sent(
+        phone,
+        "set",
+        f"<enable xmlns='{ns.PUSH}' jid='push.localhost' node='{NAME}'>"
+        + form(FORM_TYPE=ns.PUBSUB_PUBLISH_OPTIONS, app="chat", token="ab" * 32)
+        + "</enable>",
+    ),
     "note to self": lambda phone, friend: phone.message(f"{NAME}@localhost", f"remember {NAME}"),
 }
 
@@ -158,10 +180,17 @@ def test_nothing_is_left_of_a_removed_account(keeping: Server, how: str) -> None
         keeping.command("user", "add", f"{NAME}@localhost", "--password", "open sesame")
     phone, other = used_to_the_full(keeping, friend)
     store = store_of(keeping)
+    letter = {"user": f"{NAME}@localhost", "reason": "queued", "why": "given up"}
+    store.xadd(keys.DEAD_LETTERS, letter)
+    store.xadd(keys.DEAD_LETTERS, {**letter, "user": "nurse@localhost"})
     keeping.wait(lambda: any(row[0] == f"{NAME}@localhost" for _, row in rows(keeping)), "the archive to reach SQL")
+    if how != "in-band":
+        phone.cut()
+        other.message(f"{NAME}@localhost", "wake up")
+        keeping.wait(lambda: any(":retry" in key for key, _ in mentions(store, NAME)), "a push to be tried")
     before = {key.split(":")[2] for key, _ in mentions(store, NAME)}
 
-    assert {"acct", "accts", "res", "s", "q", "vcard", "priv", "block", "roster", "invs", "pub"} <= before
+    assert {"acct", "accts", "res", "s", "q", "vcard", "priv", "block", "roster", "invs", "pub", "push"} <= before
     other.send("<presence type='unavailable'/>")
     other.ack()
     if how == "in-band":
@@ -187,4 +216,6 @@ def test_nothing_is_left_of_a_removed_account(keeping: Server, how: str) -> None
     except AssertionError as late:
         raise AssertionError(f"left in Redis: {left()}; in SQL: {left_in_sql()}") from late
     finally:
+        letters = {fields[b"user"] for _, fields in store.xrange(keys.DEAD_LETTERS)}
         store.close()
+    assert {b"nurse@localhost"} == letters

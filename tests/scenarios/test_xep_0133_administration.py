@@ -115,7 +115,9 @@ def test_a_disabled_account_is_out_until_it_is_enabled_again(guarded: Server, ad
     boss = online(guarded, admin)
 
     assert "completed" == status(run(boss, f"{ADMIN}disable-user", accountjids=account.jid))
-    assert "not-authorized" == condition_of(phone.stream_error())
+    error = phone.stream_error()
+    assert "not-authorized" == condition_of(error)
+    assert "the account was disabled" == error.findtext(f"{{{ns.STREAM_ERRORS}}}text")
     with pytest.raises(Unexpected, match="account-disabled"):
         Phone(guarded, account)
     friend.message(account.jid, "are you there?")

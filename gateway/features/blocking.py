@@ -20,8 +20,8 @@ from gateway.xmpp.payload import several
 
 log = get_logger(__name__)
 
-LONGEST_PUSH = 131072
-"""bytes of the addresses that one request may change: every device gets a copy of them"""
+MOST, LONGEST_PUSH = 1000, 131072
+"""addresses that one request may change, and their bytes: every device gets a copy of them"""
 
 TOLD_AT_ONCE = 100
 """contacts that hear of a change before its result is there; what is left in the outbox the sweeper tells"""
@@ -63,7 +63,7 @@ def _items(content: Any) -> list[tuple[JID, Any]]:
 def _payload(name: str, jids: list[JID]) -> bytes:
     items = "".join(f"<item jid='{escape(str(jid))}'/>" for jid in jids)
     payload = f"<{name} xmlns='{ns.BLOCKING}'>{items}</{name}>".encode()
-    if len(payload) > LONGEST_PUSH:
+    if len(jids) > MOST or len(payload) > LONGEST_PUSH:
         raise StanzaError(
             StanzaCondition.POLICY_VIOLATION, "too many addresses at once; send several requests", type=ErrorType.MODIFY
         )

@@ -26,6 +26,9 @@ PIECE = 200
 AHEAD = 50
 """copies that may be on their way to the store at once"""
 
+ATTEMPTS = 5
+"""to find messages that move because another device takes some at the same moment"""
+
 WAIT_S = 30.0
 """for the store to take one of them"""
 
@@ -74,15 +77,21 @@ class OfflineStore:
 
     def view(self, nodes: Sequence[str]) -> list[Waiting] | None:
         """These, in this order, each once; None if one of them is not there."""
-        found: dict[str, Waiting] = {}
-        while missing := [node for node in nodes if node not in found]:
-            reply = self._call("offline_view", self._user, *missing)
-            if reply[0] != b"ok":
-                return None
-            for i in range(1, len(reply), 2):
-                node = reply[i].decode()
-                found[node] = Waiting(node, decode(reply[i + 1]))
-        return [found[node] for node in dict.fromkeys(nodes)]
+        found = {node: Waiting(node, decode(entry)) for _, node, entry in self._find(nodes, "1")}
+        wanted = dict.fromkeys(nodes)
+        return [found[node] for node in wanted] if len(found) == len(wanted) else None
+
+    def _find(self, nodes: Sequence[str], whole: str) -> Iterator[tuple[int, str, bytes]]:
+        """Index, node and entry of those that are there, each once."""
+        wanted, at = set(nodes), -1
+        while at and wanted:
+            reply = self._call("offline_find", self._user, max(0, at), whole, *wanted)
+            at = reply[0]
+            for i in range(1, len(reply), 3):
+                node = reply[i + 1].decode()
+                if node in wanted:
+                    wanted.remove(node)
+                    yield reply[i], node, reply[i + 2]
 
     def show(self, grip: Grip, stanzas: Iterable[bytes]) -> Iterator[tuple[Placed | None, bytes]]:
         """Put copies into the queue of the session that asked; they are gone when it ends. None: there is no room."""
@@ -109,7 +118,14 @@ class OfflineStore:
     def remove(self, nodes: Sequence[str]) -> bool:
         """Forget these, all or none; False if one of them is not there."""
         request = secrets.token_hex(8)
-        return bool(self._call("offline_remove", self._user, self._resource, request, *nodes) == b"ok")
+        for _ in range(ATTEMPTS):
+            found = [(index, node) for index, node, _ in self._find(nodes, "0")]
+            if len(found) < len(set(nodes)):
+                return False
+            places = (part for place in found for part in place)
+            if self._call("offline_remove", self._user, self._resource, request, *places) == b"ok":
+                return True
+        raise StoreUnavailable("another device takes messages at the same time")
 
     def purge(self) -> None:
         """Forget everything that waits."""

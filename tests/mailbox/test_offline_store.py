@@ -8,7 +8,7 @@ import pytest
 
 from gateway.mailbox import keys
 from gateway.mailbox.offline_store import OfflineStore
-from tests.mailbox.world import CHAT, JULIET, Client, World, a_message
+from tests.mailbox.world import CHAT, JULIET, Client, World, a_message, a_world
 
 
 def store_of(client: Client) -> OfflineStore:
@@ -167,10 +167,38 @@ def test_removing_twice_because_a_connection_was_lost_removes_once(world: World)
     store = store_of(visitor)
     first, _ = nodes(store)
 
-    answers = [world.call("offline_remove", JULIET, "visitor", "r1", first) for _ in range(2)]
+    answers = [world.call("offline_remove", JULIET, "visitor", "r1", 0, first) for _ in range(2)]
 
     assert [b"ok", b"ok"] == answers
     assert (1, 1) == (store.count(), world.fates()["acked"])
+
+
+def test_what_has_moved_meanwhile_is_not_taken_for_something_else(world: World) -> None:
+    store = store_of(a_visitor(world, "one", "two", "three"))
+    first, second, third = nodes(store)
+    store.remove([first])
+
+    assert b"moved" == world.call("offline_remove", JULIET, "visitor", "r1", 1, second)
+    assert b"moved" == world.call("offline_remove", JULIET, "visitor", "r1", 0, second, 7, third)
+    assert [second, third] == nodes(store)
+
+
+def test_a_store_that_is_larger_than_an_operation_may_be_is_searched_to_its_end(redis_url: str) -> None:
+    with a_world(redis_url, quota=3000) as world:
+        world.account()
+        with world.redis.pipeline() as pipe:
+            for number in range(2500):
+                entry = f"ms|{1700000000000 + number}||<message>{number}</message>"
+                pipe.rpush(keys.key(world.at, "offline", JULIET), entry)
+            pipe.execute()
+        store = store_of(world.bind("visitor"))
+        named = nodes(store)
+
+        assert 2500 == len(set(named)) == store.count()
+        looked = store.view([named[2499], named[0]])
+        assert looked is not None and [named[2499], named[0]] == [each.node for each in looked]
+        assert store.remove([named[2499], named[1200]])
+        assert named[:1200] + named[1201:2499] == nodes(store)
 
 
 def test_a_remainder_that_is_on_its_way_back_is_counted_too(world: World) -> None:

@@ -293,7 +293,9 @@ BAD = {
     "items of another namespace": ("set", a_block("<item xmlns='urn:example:x' jid='a@x.example'/>"), "bad-request"),
     "unblocking what is malformed": ("set", f"<unblock xmlns='{ns.BLOCKING}'>{items('a@')}</unblock>", "jid-malformed"),
     "too many at once": ("set", a_block(items(*(f"{n}{LONG_DOMAIN}" for n in range(990)))), "policy-violation"),
-    "more than a list takes": ("set", a_block(items(*(f"{n}@x.example" for n in range(1001)))), "resource-constraint"),
+    "more than a list takes": ("set", a_block(items(*(f"{n}@x.example" for n in range(1000)))), "resource-constraint"),
+    "more than anybody asks": ("set", a_block(items(*(f"{n}@x.example" for n in range(1001)))), "policy-violation"),
+    "as many as fit into it": ("set", a_block(items(*(f"a{n}" for n in range(7000)))), "policy-violation"),
     "block as a question": ("get", a_block(items("a@x.example")), "service-unavailable"),
     "the list as an order": ("set", f"<blocklist xmlns='{ns.BLOCKING}'/>", "service-unavailable"),
     "another namespace": (

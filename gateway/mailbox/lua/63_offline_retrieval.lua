@@ -4,7 +4,7 @@
 
 do
 
-local STEP = 100   -- entries looked at in one go
+local STEP = 20   -- entries read in one go
 
 -- The name of an entry, the same for as long as it waits: its archive id, or its time and what it is.
 local function node_of(entry)
@@ -55,42 +55,28 @@ register('offline_list', function(keys, args)
   return answer
 end)
 
--- Walk over the entries until `visit(index, entry, node)` has seen every node that is wanted. Answers whether it has.
-local function find(p, user, wanted, count, visit)
-  local key, at = K.offline(p, user), 0
-  while count > 0 do
-    local entries = redis.call('LRANGE', key, at, at + STEP - 1)
-    if #entries == 0 then return false end
-    for i, entry in ipairs(entries) do
+-- offline_find: entries by their nodes, from an index on   KEYS[1] prefix
+-- ARGV user, index, '1' whole entries or '0' nothing of them, node, …
+-- answers {index to go on at (0: no more), index, node, entry or '', …}
+register('offline_find', function(keys, args)
+  local key, at, wanted, answer = K.offline(keys[1], args[1]), tonumber(args[2]), {}, { 0 }
+  for i = 4, #args do wanted[args[i]] = true end
+  local total, last, bytes = redis.call('LLEN', key), at + PIECE, 0
+  while at < total do
+    if at >= last or bytes >= PIECE_BYTES then
+      answer[1] = at
+      break
+    end
+    for _, entry in ipairs(redis.call('LRANGE', key, at, at + STEP - 1)) do
       local node = node_of(entry)
       if wanted[node] then
-        wanted[node], count = nil, count - 1
-        visit(at + i - 1, entry, node)
+        local n = #answer
+        answer[n + 1], answer[n + 2], answer[n + 3] = at, node, args[3] == '1' and entry or ''
       end
+      at, bytes = at + 1, bytes + #entry
     end
-    at = at + #entries
   end
-  return true
-end
-
-local function set_of(args, first)
-  local wanted, count = {}, 0
-  for i = first, #args do
-    if not wanted[args[i]] then wanted[args[i]], count = true, count + 1 end
-  end
-  return wanted, count
-end
-
--- offline_view: some of what waits; it stays   KEYS[1] prefix   ARGV user, node, …
--- answers {'ok', node, entry, …}, as many as fit, at least one | {'missing'}
-register('offline_view', function(keys, args)
-  local answer, bytes = { 'ok' }, 0
-  local wanted, count = set_of(args, 2)
-  local is_found = find(keys[1], args[1], wanted, count, function(_, entry, node)
-    if bytes < PIECE_BYTES then answer[#answer + 1], answer[#answer + 2] = node, entry end
-    bytes = bytes + #entry
-  end)
-  return is_found and answer or { 'missing' }
+  return answer
 end)
 
 -- What is gone needs no push; nothing at all waiting is as if the account's device had come for it.
@@ -108,24 +94,25 @@ local function forget_important(p, user, woken)
 end
 
 -- offline_remove: the client is done with these; all of them or none
--- KEYS[1] prefix   ARGV user, resource, this request's name, node, …   answers 'ok' | 'missing'
+-- KEYS[1] prefix   ARGV user, resource, this request's name, index, node, …
+-- answers 'ok' | 'moved' (one of them is not, or no more, at its index)
 register('offline_remove', function(keys, args)
   local p, user = keys[1], args[1]
   local s = note_selective(p, user, args[2])
   local session = s and K.session(p, s.sid)
   if session and redis.call('HGET', session, 'offline_request') == args[3] then return 'ok' end
-  local key, found, woken, gone = K.offline(p, user), {}, 0, 'gone'
-  local wanted, count = set_of(args, 4)
-  local is_found = find(p, user, wanted, count, function(at, entry)
+  local key, woken, gone = K.offline(p, user), 0, 'gone'
+  for i = 4, #args, 2 do
+    local entry = redis.call('LINDEX', key, args[i])
+    if not entry or node_of(entry) ~= args[i + 1] then return 'moved' end
     local _, flags = decode(entry)
-    found[#found + 1] = at
     if has(flags, 'w') then woken = woken + 1 end
-  end)
-  if not is_found then return 'missing' end
-  for _, at in ipairs(found) do redis.call('LSET', key, at, gone) end
-  redis.call('LREM', key, 0, gone)
+  end
+  local count = (#args - 3) / 2
+  for i = 4, #args, 2 do redis.call('LSET', key, args[i], gone) end
+  redis.call('LREM', key, count, gone)
   if session then redis.call('HSET', session, 'offline_request', args[3]) end
-  fate(p, 'acked', #found)   -- taken off the store by its client's word, which is what an acknowledgement is
+  fate(p, 'acked', count)   -- taken off the store by its client's word, which is what an acknowledgement is
   forget_important(p, user, woken)
   return 'ok'
 end)

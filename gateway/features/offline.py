@@ -9,7 +9,7 @@ from gateway.hooks import Feature, On, StanzaTraits, Xep
 from gateway.mailbox.settings import OfflineSettings
 from gateway.xmpp import ns
 
-FLEETING = frozenset({ns.CHATSTATES, ns.HINTS})
+FLEETING = frozenset({ns.CHATSTATES, ns.HINTS, ns.STANZA_ID})
 """payloads that mean nothing later"""
 
 NOTES = frozenset({ns.CHATSTATES, ns.HINTS, ns.RECEIPTS, ns.MARKERS, ns.STANZA_ID})

@@ -15,7 +15,10 @@ from slixmpp.xmlstream import ElementBase
 
 from tests.support.runner_io import Login, commands, tell
 
-PLUGINS = ("xep_0030", "xep_0004", "xep_0115", "xep_0060", "xep_0163", "xep_0223", "xep_0402", "xep_0490", "xep_0084")
+PLUGINS = (
+    *("xep_0030", "xep_0004", "xep_0115", "xep_0060", "xep_0163", "xep_0223"),
+    *("xep_0402", "xep_0490", "xep_0084", "xep_0292"),
+)
 
 
 class Runner(slixmpp.ClientXMPP):  # type: ignore[misc]  # slixmpp's classes are untyped
@@ -145,6 +148,11 @@ class Runner(slixmpp.ClientXMPP):  # type: ignore[misc]  # slixmpp's classes are
             case "see avatar":
                 answer = await self.plugin["xep_0084"].retrieve_avatar(command["jid"], command["id"])
                 return base64.b64encode(answer["pubsub"]["items"]["item"]["avatar_data"]["value"]).decode()
+            case "vcard":
+                await self.plugin["xep_0292"].publish_vcard(full_name=command["name"], nickname="Jule")
+            case "see vcard":
+                answer = await self.plugin["xep_0292"].retrieve_vcard(slixmpp.JID(command["jid"]))
+                return answer["pubsub"]["items"]["item"]["vcard"]["full_name"]
             case other:
                 raise ValueError(other)
         return "done"

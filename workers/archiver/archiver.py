@@ -79,11 +79,9 @@ class Archiver:
                 return
             try:
                 work(user)
-            except (
-                StoreCorrupt,
-                ArchiveRefused,
-            ) as error:  # one account's broken data must not keep others from their turn
-                log.error("archive_not_moved", error=str(error))
+            except (StoreCorrupt, ArchiveRefused) as error:
+                # One account's broken data must not keep others from their turn.
+                log.error("archive_not_moved", user=user, error=str(error))
 
     def _run(self) -> None:
         while not self._stopping.is_set():

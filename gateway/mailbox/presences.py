@@ -23,6 +23,7 @@ from gateway.mailbox.mailbox import Mailbox, placed
 from gateway.mailbox.model import Grip, Placed
 from gateway.xmpp.escape import escape
 from gateway.xmpp.jid import JID
+from gateway.xmpp.start_tag import qualified_name
 
 Announce = Callable[[tuple[Placed, ...], bytes], None]
 """tells the owners of sessions that their queues have grown, and with what, if all got the same"""
@@ -48,7 +49,7 @@ _MEET, _RECEIVE, _PRESENCE, _DIRECT = (function(name) for name in ("meet", "rece
 
 def addressed(stanza: bytes, to: str) -> bytes:
     """The stanza, which has no `to` yet, with one; `to` is a bare JID or escaped."""
-    at = next((i for i, byte in enumerate(stanza) if byte in b" \t\r\n/>"), len(stanza))
+    at = 1 + len(qualified_name(stanza))
     return b"%b to='%b'%b" % (stanza[:at], to.encode(), stanza[at:])
 
 
@@ -129,7 +130,7 @@ class Presences:
                     for i in range(0, len(flat), 2):
                         answers.extend((kind, flat[i], flat[i + 1]))
             if left == 0:
-                self.receive(grip, answers)
+                self.receive(grip, answers)  # nothing if there are none
                 then()
 
         for name, subscription in said.contacts:

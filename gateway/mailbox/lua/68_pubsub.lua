@@ -596,11 +596,12 @@ function Pubsub.last_items(p, owner, owner_xml, asker, to_xml, nodes)
   end
   if #wanted == 0 or redis.call('EXISTS', K.nodes(p, owner)) == 0 then return found end
   local bare, bytes = bare_of(asker), 0
+  local item_of_asker = bare ~= owner and roster_item(p, owner, bare) or nil
   if bare ~= asker then to_xml = xml(asker) end   -- who asks with a full JID is answered there
   for i, text in ipairs(redis.call('HMGET', K.nodes(p, owner), unpack(wanted))) do
     local node, config = wanted[i], text and cjson.decode(text)
     if config and config.send_last_published_item == 'on_sub_and_presence' and config.deliver_notifications
-        and bytes < PIECE_BYTES and not refusal(p, owner, node, config, bare) then
+        and bytes < PIECE_BYTES and not refusal(p, owner, node, config, bare, item_of_asker) then
       if config.item_expire > 0 then trim(p, owner, node, config, math.huge) end
       local id = redis.call('ZRANGE', K.node_order(p, owner, node), -1, -1)[1]
       if id then

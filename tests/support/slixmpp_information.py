@@ -16,7 +16,7 @@ from slixmpp.xmlstream import ET, ElementBase
 
 PLUGINS = (
     "0004", "0012", "0030", "0048", "0049", "0054", "0060", "0084", "0092", "0115", "0128", "0153", "0163", "0199",
-    "0202", "0223", "0402",
+    "0202", "0203", "0223", "0334", "0402",
 )  # fmt: skip
 
 
@@ -157,11 +157,73 @@ async def services(client: Any, jid: str, *asked: str) -> Any:
     return [dict(one.attrib) for one in answer.xml[0]]
 
 
+async def enable_push(client: Any, service: str, node: str, app: str, token: str) -> Any:
+    """slixmpp has no part that speaks XEP-0357: its own iq carries the element, its part for forms makes the form."""
+    iq = client.make_iq_set()
+    enable = ET.Element("{urn:xmpp:push:0}enable", {"jid": service, "node": node})
+    form = client.plugin["xep_0004"].make_form("submit")
+    form.add_field(var="FORM_TYPE", ftype="hidden", value="http://jabber.org/protocol/pubsub#publish-options")
+    form.add_field(var="app", value=app)
+    form.add_field(var="token", value=token)
+    enable.append(form.xml)
+    iq.append(enable)
+    await iq.send()
+    return "enabled"
+
+
+async def disable_push(client: Any, service: str) -> Any:
+    iq = client.make_iq_set()
+    iq.append(ET.Element("{urn:xmpp:push:0}disable", {"jid": service}))
+    await iq.send()
+    return "disabled"
+
+
+async def roster(client: Any, contact: str, name: str) -> Any:
+    """Adds a contact; then the library asks twice, the second time with the version it has: (names, then whether a
+    roster came) of each answer.
+    """
+    await client.update_roster(contact, name=name)
+    told = []
+    for _ in range(2):
+        answer = await client.get_roster()
+        # Looking for a roster that is not there puts an empty one into the answer; only a real one has a version.
+        told.append([client.client_roster[contact]["name"], bool(answer["roster"]["ver"])])
+    return told
+
+
+async def say(client: Any, to: str, body: str, hint: str = "") -> Any:
+    message = client.make_message(mto=to, mbody=body, mtype="chat")
+    if hint:
+        message.enable(hint)
+    message.send()
+    await client.plugin["xep_0199"].ping(client.boundjid.domain)
+    return "said"
+
+
+async def hear(client: Any, count: str) -> Any:
+    """What comes with the first presence: body, and the time of its delay stamp."""
+    heard: list[Any] = []
+    enough = asyncio.Event()
+
+    def take(message: Any) -> None:
+        if message["body"]:
+            stamp = message["delay"]["stamp"]
+            heard.append([message["body"], stamp.timestamp() if stamp else None, str(message["delay"]["from"])])
+            if len(heard) >= int(count):
+                enough.set()
+
+    client.add_event_handler("message", take)
+    client.send_presence()
+    await asyncio.wait_for(enough.wait(), 20)
+    await client.plugin["xep_0199"].ping(client.boundjid.domain)
+    return heard
+
+
 DEEDS: dict[str, Any] = {
     deed.__name__: deed
     for deed in (
         info, extended, items, server_caps, last, version, time, ping, keep_notes, notes, keep_card, card, show_avatar,
-        publish_avatar, avatar, bookmark, bookmarks, services,
+        publish_avatar, avatar, bookmark, bookmarks, services, enable_push, disable_push, roster, say, hear,
     )
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ mailbox itself asks the list wherever it takes a stanza. Reports inside of it (X
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from gateway.hooks import Feature, On, Phase, Query, StanzaReceived, Xep
@@ -25,6 +26,9 @@ MOST, LONGEST_PUSH = 1000, 131072
 
 TOLD_AT_ONCE = 100
 """contacts that hear of a change before its result is there; what is left in the outbox the sweeper tells"""
+
+MOST_REPORTS = 20
+"""of one request that go to the log, so that nobody floods it"""
 
 REASONS = frozenset({f"{ns.REPORTING_REASONS}:spam", f"{ns.REPORTING_REASONS}:abuse"})
 """XEP-0377 section 4"""
@@ -109,8 +113,7 @@ def block(query: Query) -> None:
         most=query.services.settings.of(BlockingSettings).max_blocked_jids,
     )  # fmt: skip
     if not isinstance(answer, str):
-        for jid, item in items:
-            _note_reports(user, jid, item)
+        _note_reports(user, items)
     _settle(query, answer)
 
 
@@ -152,11 +155,12 @@ def blocked_by_you() -> StanzaError:
     )
 
 
-def _note_reports(reporter: JID, reported: JID, item: Any) -> None:
+def _note_reports(reporter: JID, items: list[tuple[JID, Any]]) -> None:
     """XEP-0377: for the operators. What was written in the report stays out of the log; one that says no known reason
     is none.
     """
-    for report in several(item, f"{ns.REPORTING}|report"):
+    found = ((jid, report) for jid, item in items for report in several(item, f"{ns.REPORTING}|report")[:1])
+    for reported, report in islice(found, MOST_REPORTS):
         reason = report.get("@reason") if isinstance(report, dict) else None
         if reason in REASONS:
             stanzas = len(several(report, f"{ns.STANZA_ID}|stanza-id"))

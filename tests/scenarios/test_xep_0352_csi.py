@@ -9,6 +9,7 @@ import pytest
 from gateway.demo.stream import ServerSilent
 from gateway.xmpp import ns
 from tests.support.exchange import MESSAGE, PRESENCE, copy_of, enable_carbons, everything
+from tests.support.iq import let_see
 from tests.support.phone import Phone, online, sm, stanza
 from tests.support.pieces import Pieces, pieces
 from tests.support.processes import Server
@@ -202,6 +203,25 @@ def test_of_presence_only_the_newest_of_each_device_comes(server: Server) -> Non
 
     assert [] == while_inactive
     assert {"gone", "l4"} == set(names(came)) and 2 == len(came)
+
+
+def test_of_a_contacts_presence_too_only_the_newest_comes(server: Server) -> None:
+    account, contact = server.account(), server.account()
+    let_see(server, account, contact, "both")
+    let_see(server, contact, account, "both")
+    friend, phone = online(server, contact, "orchard"), online(server, account)
+    phone.send(INACTIVE)
+    until_now(phone)
+
+    for n in range(5):
+        friend.send(f"<presence><status>s{n}</status></presence>")
+    friend.message(phone.jid, "hello")
+    everything(friend)
+    flushed = until_now(phone)
+    phone.send(ACTIVE)
+
+    assert ["hello"] == names(flushed)
+    assert ["s4"] == names(everything(phone, PRESENCE))
 
 
 def test_presence_of_an_active_client_is_not_merged(server: Server) -> None:

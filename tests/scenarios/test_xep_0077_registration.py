@@ -246,3 +246,30 @@ def test_the_policy_may_forbid_it(tmp_path_factory: pytest.TempPathFactory) -> N
         stream = stranger(server)
         stream.send(f"<iq type='get' id='1'><query xmlns='{ns.REGISTER}'/></iq>")
         assert "not-authorized" == condition_of(stream.receive())
+        with pytest.raises(AssertionError, match="switched off"):
+            server.command("user", "invite")
+
+
+def test_features_that_are_off_leave_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+    off = ["registration", "invites", "commands", "administration", "user-reports"]
+    settings = {
+        "features": {"off": off},
+        "registration": {"open": True},
+        "administration": {"admins": ["user1@localhost"]},
+    }
+    with running(tmp_path_factory.mktemp("off"), settings=settings) as server:
+        account = server.account()
+        phone = online(server, account)
+        info = ask(phone, "get", f"<query xmlns='{ns.DISCO_INFO}'/>")
+        known = {one.get("var") for one in info.iter(f"{{{ns.DISCO_INFO}}}feature")}
+
+        assert set() == known & {ns.REGISTER, ns.COMMANDS}
+        assert ("service-unavailable", "") == error_of(set_password(phone, "something else"))
+        request = f"<command xmlns='{ns.COMMANDS}' node='http://jabber.org/protocol/admin#get-online-users-num'/>"
+        assert ("service-unavailable", "") == error_of(ask(phone, "set", request))
+        items = ask(phone, "get", f"<query xmlns='{ns.DISCO_ITEMS}' node='{ns.COMMANDS}'/>")
+        assert ("item-not-found", "") == error_of(items)
+        stream = stranger(server)
+        assert set() == offered(stream)
+        stream.send(f"<iq type='get' id='1'><query xmlns='{ns.REGISTER}'/></iq>")
+        assert "not-authorized" == condition_of(stream.receive())

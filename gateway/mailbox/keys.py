@@ -62,7 +62,9 @@ KEYS: dict[str, Key] = {
     "roster": Key("roster:{}", "hash", "contact's bare JID -> roster item (JSON)", "the account's"),
     "requests": Key("reqs:{}", "hash", "contact -> its subscription request that waits for an answer", "the account's"),
     "removed": Key("rgone:{}", "zset", "removed contact -> roster version of its removal", "the account's, the newest"),
-    "subscription": Key("sub:{}", "hash", "digest of user and contact: direction -> newest stanza (outbox entry)", "a day"),
+    "subscription": Key(
+        "sub:{}", "hash", "digest of user and contact: direction -> newest stanza (outbox entry)", "a day"
+    ),
     "archive": Key("arch:{}", "stream", "the archive's recent part: w the other party, s the stanza", "until moved"),
     "archives": Key("archs", "set", "accounts that have an archive", "the account's"),
     "archive_prefs": Key("mamp:{}", "hash", "JID -> always or never (XEP-0441)", "the account's"),
@@ -86,7 +88,9 @@ KEYS: dict[str, Key] = {
     "node_subscribers": Key("pubs:{}", "hash", "node and JID of explicit subscriptions", "the account's"),
     "node_affiliations": Key("puba:{}", "hash", "node and bare JID -> member or outcast", "the account's"),
     "commands": Key("cmd:{}", "hash", "ad-hoc session id -> deadline, who runs it, its state (JSON)", "minutes"),
-    "invite": Key("inv:{}", "hash", "inviter, account, expiry and claim of an invitation, by its token's digest", "its"),
+    "invite": Key(
+        "inv:{}", "hash", "inviter, account, expiry and claim of an invitation, by its token's digest", "its"
+    ),
     "invites": Key("invs:{}", "zset", "digest of an invitation this account made -> its expiry (ms)", "the longest's"),
     "reserved": Key("resv:{}", "string", "digest of the invitation that has this account's name", "the invitation's"),
     "tries": Key("tries:{}", "string", "number of registrations tried, by address and of all", "an hour"),

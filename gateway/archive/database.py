@@ -95,7 +95,10 @@ class Database:
     def _sqlite(self) -> sa.Engine:
         url = sa.make_url(self._address)
         if url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            file = Path(url.database)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if not file.exists():
+                file.touch(mode=0o600)  # people's conversations; what SQLite keeps beside it takes the same mode
         engine = sa.create_engine(
             url, poolclass=StaticPool, connect_args={"timeout": self._timeout_s, "check_same_thread": False}
         )
@@ -103,7 +106,8 @@ class Database:
         def connected(connection: Any, _record: object) -> None:
             # WAL: who reads is not held up by the one who writes. What was committed survives the death of the process
             # with either mode of synchronous, and with FULL a power cut as well: Redis forgets after the commit.
-            for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+            # What is deleted is overwritten: somebody wanted it gone.
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
                 connection.execute(f"PRAGMA {pragma}")
 
         sa.event.listen(engine, "connect", connected)

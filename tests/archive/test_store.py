@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gevent
 import pytest
 import sqlalchemy as sa
 
+from gateway.archive import schema
 from gateway.archive.database import Database
 from gateway.archive.errors import ArchiveError, ArchiveForeign, ArchiveRefused, ArchiveUnavailable
 from gateway.archive.store import ArchiveStore
@@ -185,3 +188,37 @@ def test_what_the_database_cannot_keep_is_not_taken_for_an_outage(address: str) 
         database.run(lambda connection: connection.execute(sa.text(twice)))
 
     database.close()
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    store = ArchiveStore(Database(f"sqlite:///{tmp_path / 'below' / 'archive.sqlite3'}"))
+    store.insert(A, numbered(1))
+    modes = {file.name: oct(file.stat().st_mode & 0o777) for file in (tmp_path / "below").iterdir()}
+    store.close()
+
+    assert {"0o600"} == set(modes.values()), modes
+
+
+def test_tables_of_an_older_version_are_brought_up_to_date_once(
+    address: str, store: ArchiveStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.insert(A, numbered(2))
+    monkeypatch.setattr(schema, "NEWEST", 3)
+    steps = {
+        2: ("ALTER TABLE wakegate_archive ADD COLUMN mood TEXT",),
+        3: ("UPDATE wakegate_archive SET mood = 'lonely'",),
+    }
+    monkeypatch.setattr(schema, "STEPS", steps)
+    databases = [Database(address) for _ in range(3)]
+    question = (
+        "SELECT (SELECT count(*) FROM wakegate_archive WHERE mood = 'lonely'), (SELECT version FROM wakegate_schema)"
+    )
+    asked = [
+        gevent.spawn(database.run, lambda connection: tuple(connection.execute(sa.text(question)).one()))
+        for database in databases
+    ]
+    gevent.joinall(asked, timeout=30, raise_error=True)
+    for database in databases:
+        database.close()
+
+    assert [(2, 3)] * 3 == [one.value for one in asked]

@@ -1,5 +1,5 @@
 """What sessions' clients want to be told of (XEP-0115, `+notify`), and the last items they get for it: the operations
-of `lua/68_pubsub.lua` that concern a session. Nothing here waits: one answer brings the next request.
+of `lua/68_pubsub_session.lua`. Nothing here waits: one answer brings the next request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Personal eventing (XEP-0163): a typed face of `lua/68_pubsub.lua`. Methods wait, and raise StoreError; what the
+"""Personal eventing (XEP-0163): a typed face of `lua/68_pubsub*.lua`. Methods wait, and raise StoreError; what the
 mailbox refuses is raised as PubsubRefusal. `owner` is a bare JID, `asker` a full one.
 
 Whoever publishes gets an answer when the mailbox has it. Others are told by operations on their mailboxes, submitted

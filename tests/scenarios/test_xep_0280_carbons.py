@@ -298,6 +298,44 @@ def test_what_is_copied_is_the_message_as_it_came(server: Server) -> None:
     assert [child.tag for child in original] == [child.tag for child in copy.message]
 
 
+TO = "to='{to}' type='chat' id='m'"
+
+ODD = {
+    "a prefix inside": f"<message {TO}><c:body xmlns:c='jabber:client'>hello</c:body></message>",
+    "its own namespace": f"<message xmlns='jabber:client' {TO}>{BODY}</message>",
+    "percent signs": f"<message {TO}>{BODY}<x xmlns='urn:x'>%1 %s %%0 \\1</x></message>",
+    "unparsed text": f"<message {TO}>{BODY}<x xmlns='urn:x'><![CDATA[</message>]]></x></message>",
+    "brackets in attributes": f"<message {TO} x='/>'>{BODY}<x xmlns='urn:x' y='>&lt;/message>'/></message>",
+    "white space": f"<message\n {TO}\t>{BODY}\n</message\n>",
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_copies_of_oddly_written_messages_are_copies(server: Server, what: str) -> None:
+    phone, tablet = devices(server, "phone", "tablet")
+    friend, friend_tablet = devices(server, "phone", "tablet")
+
+    tell(friend, ODD[what].replace("{to}", phone.jid))
+    (original,), (received,), (sent,) = everything(phone), everything(tablet), everything(friend_tablet)
+    copies = [copy_of(received, tablet), copy_of(sent, friend_tablet)]
+
+    assert ("m", "hello") == (original.get("id"), original.findtext(stanza("body")))
+    assert [("m", "hello")] * 2 == [(copy.message.get("id"), copy.body) for copy in copies]
+    assert [[child.tag for child in original]] * 2 == [[child.tag for child in copy.message] for copy in copies]
+
+
+def test_copies_reach_a_device_with_an_odd_name(server: Server) -> None:
+    (phone,) = devices(server, "phone")
+    odd = Phone(server, phone.account).bind('&lt;it&apos;s&gt; %s "100%" é')
+    enable_carbons(odd)
+    friend = romeo(server)
+
+    tell(friend, f"<message to='{phone.jid}' type='chat'>{BODY}</message>")
+
+    assert odd.jid.endswith('/<it\'s> %s "100%" é')
+    assert ["received: hello"] == seen(odd)
+
+
 # Security
 
 

@@ -268,6 +268,22 @@ def test_copies_of_chat_states_wait_and_copies_of_messages_do_not(server: Server
     assert ["", "hello"] == [copy.body for copy in came]
 
 
+def test_copies_of_what_the_other_device_sends_wait_in_the_same_way(server: Server) -> None:
+    account = server.account()
+    tablet = enable_carbons(online(server, account, "tablet"))
+    phone, friend = online(server, account), romeo(server)
+    tablet.send(INACTIVE)
+    until_now(tablet)
+
+    tell(phone, friend, state("composing"), MARKER)
+    waiting = until_now(tablet)
+    tell(phone, friend, say("hello"))
+    came = [copy_of(message, tablet) for message in until_now(tablet)]
+
+    assert [] == waiting
+    assert [("sent", ""), ("sent", ""), ("sent", "hello")] == [(copy.way, copy.body) for copy in came]
+
+
 @pytest.mark.parametrize("times", [1, 2])
 def test_saying_it_twice_changes_nothing(server: Server, times: int) -> None:
     phone, friend = online(server, server.account()), romeo(server)

@@ -67,6 +67,23 @@ class Interests:
             done, "interest", grip.at, self._process, next(self._serials), grip.sid, grip.epoch, nodes, *self._limits
         )
 
+    def acquaint(self, owner: str, contact: str) -> None:
+        """`contact` gets the presence of `owner` from now on (both bare JIDs): its sessions get the last items of the
+        nodes that they want (XEP-0163 section 4.3.4).
+        """
+        at = keys.prefix(contact)
+
+        def done(reply: Any) -> None:
+            if isinstance(reply, StoreError):
+                return
+            for i in range(0, len(reply), 4):
+                sid, epoch, resource, nodes = reply[i : i + 4]
+                bare = JID.parse(contact)
+                session = Eager(JID(bare.local, bare.domain, resource.decode()), Grip(at, sid.decode(), int(epoch)))
+                self._ask_last(session, owner, nodes)
+
+        self._submit(done, "eager", at, contact)
+
     def gone(self, jid: JID, sid: str) -> None:
         """A session came first, or went last: items that were to last no longer than that are purged."""
         user = str(jid.bare)

@@ -539,6 +539,19 @@ def test_wanting_the_same_again_brings_nothing_and_something_else_only_that(stag
     assert b"notify" not in stage.marks(phone)
 
 
+def test_who_begins_to_get_the_presence_gets_the_last_items(stage: Stage) -> None:
+    romeo, other = stage.client("orchard", TUNE, user=ROMEO), stage.client("garden", user=ROMEO)
+    stage.publish()
+    stage.interests.acquaint(JULIET, ROMEO)
+    stage.settle()
+    stage.friends()
+    stage.interests.acquaint(JULIET, ROMEO)
+
+    [event] = stage.events(romeo)
+    assert event.startswith(b"<message from='juliet@localhost' to='romeo@localhost/orchard' type='headline'")
+    assert [] == stage.events(other)
+
+
 @pytest.mark.parametrize(("sends", "count"), [("never", 0), ("on_sub", 0), ("on_sub_and_presence", 1)])
 def test_last_items_come_by_configuration(stage: Stage, sends: str, count: int) -> None:
     stage.publish(send_last_published_item=sends)

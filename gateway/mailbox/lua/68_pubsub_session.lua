@@ -91,6 +91,20 @@ register('pubsub_take', function(keys, args)
   return { s.sid, s.node, visible(s) }
 end)
 
+-- pubsub_eager: an account's available sessions that want nodes   KEYS[1] prefix   ARGV user
+-- answers {sid, epoch, resource, nodes, each between line feeds, …}
+register('pubsub_eager', function(keys, args)
+  local p, answer = keys[1], {}
+  for _, s in ipairs(available(p, args[1], '', true)) do
+    local v = redis.call('HMGET', K.session(p, s.sid), 'resource', 'notify')
+    if v[2] then
+      local n = #answer
+      answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = s.sid, s.epoch, v[1], v[2]
+    end
+  end
+  return answer
+end)
+
 -- pubsub_sources: a page of the accounts whose presence this one gets   KEYS[1] prefix   ARGV user, cursor
 -- answers {cursor, {bare JID, …}}
 register('pubsub_sources', function(keys, args)

@@ -142,6 +142,37 @@ def test_an_account_that_is_made_anew_repeats_no_version(people: People) -> None
     assert people.items(JULIET, str(version)).items is not None
 
 
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        ("roster", ("",)),
+        ("roster_set", (ROMEO, "", "[]", "", 10, 5000, 1000)),
+        ("roster_remove", (ROMEO, 5000, 1000)),
+        ("subscription_out", (ROMEO, "subscribe", "<presence/>", 10, 5000, 1000)),
+        ("subscription_in", (ROMEO, "subscribe", "1-1", "<presence/>", 5000, 1000)),
+    ],
+)
+def test_what_comes_late_does_not_bring_a_removed_account_back(
+    people: People, operation: str, arguments: tuple[str | int, ...]
+) -> None:
+    people.world.accounts.remove(JULIET)
+    people.call(JULIET, operation, JULIET, *arguments)
+
+    assert 0 == people.world.redis.exists(
+        *(keys.key(people.world.at, name, JULIET) for name in ("account", "roster", "requests"))
+    )
+
+
+def test_a_disabled_account_s_subscriptions_go_on(people: People) -> None:
+    people.befriend(JULIET, ROMEO)
+    account, disabled = (keys.key(people.world.at, name, JULIET) for name in ("account", "disabled"))
+    people.world.redis.rename(account, disabled)
+    people.send(ROMEO, JULIET, "unsubscribe")
+
+    assert "to" == people.state(JULIET, ROMEO)
+    assert 0 == people.world.redis.exists(account)
+
+
 # Removal: section 2.5
 
 

@@ -3,10 +3,13 @@
 
 local Roster, Presence, Pubsub, Archive, Blocking = {}, {}, {}, {}, {}
 
+-- What a roster item (JSON) says of its subscription, in a fifth of the time of cjson.decode.
+function Roster.subscription_in(item) return string.match(item, '"s":%s*"(%a+)"') end
+
 -- What this account's roster says of a contact (a bare JID): 'none' 'to' 'from' 'both'.
 function Roster.subscription(p, user, contact)
   local item = redis.call('HGET', K.roster(p, user), contact)
-  return item and string.match(item, '"s":%s*"(%a+)"') or 'none'   -- a fifth of the time of cjson.decode
+  return item and Roster.subscription_in(item) or 'none'
 end
 
 local function bare_of(jid) return string.match(jid, '^[^/]*') end

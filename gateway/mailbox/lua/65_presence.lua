@@ -57,7 +57,7 @@ local function contacts_of(p, user)
   local found, all = {}, redis.call('HGETALL', K.roster(p, user))
   local blocks = #all > 0 and redis.call('EXISTS', K.blocked(p, user)) == 1
   for i = 1, #all, 2 do
-    local subscription = cjson.decode(all[i + 1]).s
+    local subscription = Roster.subscription_in(all[i + 1])
     if subscription ~= 'none' and not (blocks and Blocking.blocks(p, user, all[i])) then
       found[#found + 1], found[#found + 2] = all[i], subscription
     end

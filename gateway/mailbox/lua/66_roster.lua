@@ -25,15 +25,21 @@ local function item_of(p, user, contact)
   return value and cjson.decode(value) or nil
 end
 
+-- The account's hash, also while the account is disabled. Whoever writes to it has found it first: what comes late must
+-- not bring a removed account back.
+local function account_of(p, user)
+  return redis.call('EXISTS', K.disabled(p, user)) == 1 and K.disabled(p, user) or K.account(p, user)
+end
+
 -- The version goes on from the clock, so that an account that is made anew never repeats one.
 local function version_of(p, user)
-  local v = redis.call('HMGET', K.account(p, user), 'roster_version', 'created_at')
+  local v = redis.call('HMGET', account_of(p, user), 'roster_version', 'created_at')
   return tonumber(v[1] or (v[2] or 0) + 1)
 end
 
 local function next_version(p, user)
   local version = math.max(version_of(p, user) + 1, now())
-  redis.call('HSET', K.account(p, user), 'roster_version', version)
+  redis.call('HSET', account_of(p, user), 'roster_version', version)
   return version
 end
 
@@ -116,7 +122,7 @@ end
 -- A version that was given to a client and of which all that came after it is known.
 local function known_version(p, user, text)
   if not string.match(text, '^%d+$') or #text > 15 then return nil end
-  local v = redis.call('HMGET', K.account(p, user), 'created_at', 'roster_floor')
+  local v = redis.call('HMGET', account_of(p, user), 'created_at', 'roster_floor')
   local version = tonumber(text)
   if version <= tonumber(v[1] or 0) or version < tonumber(v[2] or 0) or version > version_of(p, user) then return nil end
   return version
@@ -149,7 +155,7 @@ end)
 
 -- There is no room for another item; least of all in the roster of an account that was removed a moment ago.
 local function is_full(p, user, most)
-  return redis.call('HLEN', K.roster(p, user)) >= tonumber(most) or redis.call('EXISTS', K.account(p, user)) == 0
+  return redis.call('HLEN', K.roster(p, user)) >= tonumber(most) or redis.call('EXISTS', account_of(p, user)) == 0
 end
 
 -- roster_set: name and groups of an item, which is made if it is not there
@@ -186,7 +192,7 @@ register('roster_remove', function(keys, args)
   local version = next_version(p, user)
   redis.call('ZADD', key, version, contact)
   while redis.call('ZCARD', key) > REMOVED do
-    redis.call('HSET', K.account(p, user), 'roster_floor', redis.call('ZPOPMIN', key)[2])
+    redis.call('HSET', account_of(p, user), 'roster_floor', redis.call('ZPOPMIN', key)[2])
   end
   tell_interested(p, user, nil, version, string.format(REMOVED_ITEM, contact), limits_of(args, 3), answer)
   return answer
@@ -336,7 +342,7 @@ end
 -- answers {'ok', automatic reply's type or '', {sid, node, position, …}, {full JID, presence of the user, …}} | {'none'}
 register('subscription_in', function(keys, args)
   local p, user, contact, type, limits, placed = keys[1], args[1], args[2], args[3], limits_of(args, 6), {}
-  if redis.call('EXISTS', K.account(p, user)) == 0 or Blocking.blocks(p, user, contact) then return { 'none' } end
+  if redis.call('EXISTS', account_of(p, user)) == 0 or Blocking.blocks(p, user, contact) then return { 'none' } end
   local reply, presence = '', nil
   if type ~= '' then
     local fresh = is_fresh(p, user, contact, type, args[4])

@@ -106,8 +106,8 @@ end
 
 local function read_item(p, owner, node, id)
   local value = redis.call('HGET', K.node_items(p, owner, node), id)
-  if not value then return nil end
-  local stamp, at = string.match(value, '^(%d+)|()')
+  local stamp, at = string.match(value or '', '^(%d+)|()')
+  if not stamp then return nil end
   return string.sub(value, at), tonumber(stamp)
 end
 
@@ -121,9 +121,10 @@ end
 local function trim(p, owner, node, config, most)
   local order, gone = K.node_order(p, owner, node), {}
   local expire = config.item_expire > 0 and now() - config.item_expire * 1000
-  for _, id in ipairs(expire and redis.call('ZRANGE', order, 0, PIECE - 1) or {}) do
-    local _, stamp = read_item(p, owner, node, id)
-    if stamp > expire then break end
+  for _ = 1, expire and PIECE or 0 do
+    local id = redis.call('ZRANGE', order, 0, 0)[1]
+    local _, stamp = read_item(p, owner, node, id or '')
+    if not id or stamp > expire then break end
     drop_item(p, owner, node, id)
   end
   local over = math.min(redis.call('ZCARD', order) - room_of(config, most), PIECE)

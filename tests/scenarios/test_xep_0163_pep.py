@@ -5,9 +5,10 @@ from xml.etree.ElementTree import Element, tostring
 
 import pytest
 
+from gateway.mailbox import keys
 from gateway.xmpp import ns
 from tests.support.eventing import Client, befriend, ids, items, node_of, publish, text_of
-from tests.support.iq import ask, block, error_of, features, info, result
+from tests.support.iq import ask, block, error_of, features, info, result, store_of
 from tests.support.phone import stanza
 from tests.support.processes import Account, Server
 
@@ -478,3 +479,29 @@ def test_one_node_too_many_is_refused(server: Server, juliet: Client) -> None:
 
     assert ("resource-constraint", "") == refusal(juliet, pubsub("<create node='one more'/>"))
     assert ("resource-constraint", "") == refusal(juliet, publish("one more", TEXT))
+
+
+def test_a_phone_that_lost_its_link_gets_the_newest_of_each_item_when_it_resumes(server: Server) -> None:
+    account = server.account()
+    phone = Client(server, account, TUNE).online()
+    laptop = Client(server, account).online("laptop")
+    phone.events()
+    phone.handled()
+    phone.cut()
+    server.wait(lambda: is_asleep(server, phone), "the server to notice")
+    for title in ("one", "two", "three"):
+        for item in ("a", "b"):
+            done(laptop, publish(TUNE, f"<tune xmlns='{TUNE}'>{title}</tune>", item=item, max_items="max"))
+    back = Client(server, account, TUNE, same_as=phone)
+    back.resume(phone.session_id, phone.inbound)
+
+    shown = sorted((event[0][0][0].get("id"), event[0][0][0][0].text) for event in back.events())
+    assert [("a", "three"), ("b", "three")] == shown
+
+
+def is_asleep(server: Server, client: Client) -> bool:
+    """The client's only session hibernates."""
+    at = keys.prefix(client.account.jid)
+    with store_of(server) as store:
+        sid = store.hget(keys.key(at, "resources", client.account.jid), "phone") or b""
+        return bool(store.hget(keys.key(at, "session", sid.decode()), "state") == b"asleep")

@@ -206,9 +206,14 @@ class Presences:
     def receive(self, grip: Grip, answers: Sequence[bytes | str]) -> None:
         """Put kind, name, stanza, … into a session's queue, piece by piece. Never blocks."""
 
-        def received(reply: Any) -> None:
-            if not isinstance(reply, StoreError) and reply[0] == b"ok":
-                self._announce((Placed(grip.sid, self._mailbox.node, reply[1]),), b"")
+        def received(stanzas: Sequence[bytes], reply: Any) -> None:
+            if isinstance(reply, StoreError) or reply[0] != b"ok":
+                return
+            tail, n = reply[1:]
+            if not n:
+                self._announce((Placed(grip.sid, self._mailbox.node, tail),), b"")
+            for position, stanza in enumerate(stanzas[:n], tail - n + 1):  # so that nothing has to be read back
+                self._announce((Placed(grip.sid, self._mailbox.node, position),), stanza)
 
         piece: list[bytes | str] = []
         size = 0
@@ -217,7 +222,15 @@ class Presences:
             size += len(answers[i + 2])
             if len(piece) >= 3 * PIECE or size >= PIECE_BYTES or i + 3 >= len(answers):
                 self._journal.submit(
-                    received, "FCALL", _RECEIVE, 1, grip.at, grip.sid, grip.epoch, *self._mailbox.limits, *piece
+                    partial(received, piece[2::3]),
+                    "FCALL",
+                    _RECEIVE,
+                    1,
+                    grip.at,
+                    grip.sid,
+                    grip.epoch,
+                    *self._mailbox.limits,
+                    *piece,
                 )
                 piece, size = [], 0
 

@@ -225,22 +225,23 @@ register('meet', function(keys, args)
 end)
 
 -- receive: what others answered to a session's presence
--- KEYS[1] prefix   ARGV sid, epoch, queue limit, quota, then kind, name, stanza, …   answers {'ok', tail} | {'stale'}
+-- KEYS[1] prefix   ARGV sid, epoch, queue limit, quota, then kind, name, stanza, …   answers {'ok', tail, how many
+--      of the last positions hold just these} | {'stale'}
 register('receive', function(keys, args)
   local p, limits, stamp = keys[1], limits_of(args, 3), now()
   local s = own(p, args[1], args[2])
   if not s then return { 'stale' } end
-  local n = (#args - 4) / 3
+  local n, last = (#args - 4) / 3, 0
   if is_consuming(s) and not s.inactive and s.back == 0 and not s.aside and s.tail - s.acked + n <= limits.queue then
     local entries = {}   -- all at once: a login brings one per contact
     for i = 5, #args, 3 do entries[#entries + 1] = encode(args[i], '', stamp, '', args[i + 2]) end
     redis.call('RPUSH', K.queue(p, s.sid), unpack(entries))
-    s.tail = s.tail + n
+    s.tail, last = s.tail + n, n
     redis.call('HSET', K.session(p, s.sid), 'tail', s.tail)
   else
     for i = 5, #args, 3 do put_aside(p, s, args[i], stamp, args[i + 1], args[i + 2], limits) end
   end
-  return { 'ok', visible(s) }
+  return { 'ok', visible(s), last }
 end)
 
 -- shown: presence of an account's sessions   KEYS[1] prefix   ARGV user, to whom, '1' = that they are gone

@@ -221,17 +221,11 @@ class Presences:
             piece.extend(answers[i : i + 3])
             size += len(answers[i + 2])
             if len(piece) >= 3 * PIECE or size >= PIECE_BYTES or i + 3 >= len(answers):
+                stanzas = [each for each in piece[2::3] if isinstance(each, bytes)]
                 self._journal.submit(
-                    partial(received, piece[2::3]),
-                    "FCALL",
-                    _RECEIVE,
-                    1,
-                    grip.at,
-                    grip.sid,
-                    grip.epoch,
-                    *self._mailbox.limits,
-                    *piece,
-                )
+                    partial(received, stanzas), "FCALL", _RECEIVE, 1, grip.at, grip.sid, grip.epoch,
+                    *self._mailbox.limits, *piece,
+                )  # fmt: skip
                 piece, size = [], 0
 
     def direct(self, grip: Grip, to: str, *, is_available: bool) -> None:

@@ -14,21 +14,13 @@ from gateway.mailbox.model import Delivery, Origin, Placed, Status
 from gateway.mailbox.notices import publish_entries
 from gateway.settings import Settings
 from gateway.telemetry import get_logger
-from gateway.xmpp.errors import ErrorType, StanzaCondition, StanzaError
+from gateway.xmpp.errors import StanzaCondition, StanzaError, blocked_by_you
 from gateway.xmpp.jid import JID
 from gateway.xmpp.stanza import Element, end_tag_at, error_reply, iq_result, is_answerable, with_stanza_id
 
 log = get_logger(__name__)
 
 REFUSED = frozenset({Status.BOUNCE, Status.NO_ACCOUNT, Status.FULL})
-
-BLOCKED_BY_YOU = StanzaError(
-    StanzaCondition.NOT_ACCEPTABLE,
-    "you block whom you write to",
-    type=ErrorType.CANCEL,
-    extra=b"<blocked xmlns='urn:xmpp:blocking:errors'/>",
-)
-"""XEP-0191 section 3.2"""
 
 COMPONENT_AWAY = StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "the component is away, or does not keep up")
 
@@ -245,7 +237,7 @@ class Router:
         split = end_tag_at(stanza) if entry.ARCHIVE in flags else 0
 
         def refuse(error: StanzaError, *, always: bool = False) -> None:
-            if entry.BOUNCES in flags or always and is_answerable(element.name, element.attrs.get("type")):
+            if entry.BOUNCES in flags or (always and is_answerable(element.name, element.attrs.get("type"))):
                 inbound.reply(kind, error_reply(element, error, to=sender, from_=str(to)))
             else:
                 inbound.settled()
@@ -269,7 +261,7 @@ class Router:
             if outcome.copies:
                 self.announce(outcome.copies)
             if outcome.status is Status.BLOCKED_BY_YOU:
-                refuse(BLOCKED_BY_YOU, always=True)
+                refuse(blocked_by_you(), always=True)
                 return
             if outcome.status in REFUSED:
                 refuse(COMPONENT_AWAY if self.is_component(to) else StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))

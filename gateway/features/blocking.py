@@ -14,7 +14,7 @@ from gateway.mailbox.visibility import Visibility
 from gateway.settings import setting
 from gateway.telemetry import get_logger
 from gateway.xmpp import ns
-from gateway.xmpp.errors import ErrorType, StanzaCondition, StanzaError
+from gateway.xmpp.errors import ErrorType, StanzaCondition, StanzaError, blocked_by_you
 from gateway.xmpp.escape import escape
 from gateway.xmpp.jid import JID, JIDError
 from gateway.xmpp.payload import several
@@ -143,16 +143,6 @@ def guard(event: StanzaReceived) -> None:
         raise blocked_by_you()
     if found and not is_probe:  # of a probe, nothing is told
         raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
-
-
-def blocked_by_you() -> StanzaError:
-    """Section 3.3: what comes back of a stanza to somebody whom its sender blocks."""
-    return StanzaError(
-        StanzaCondition.NOT_ACCEPTABLE,
-        "you block whom you write to",
-        type=ErrorType.CANCEL,
-        extra=f"<blocked xmlns='{ns.BLOCKING_ERRORS}'/>".encode(),
-    )
 
 
 def _note_reports(reporter: JID, items: list[tuple[JID, Any]]) -> None:

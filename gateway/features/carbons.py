@@ -28,7 +28,7 @@ def traits(event: StanzaTraits) -> None:
     if stanza.has(ns.MUC_USER, "x") and not _is_eligible_of_room(event):
         return
     type_ = stanza.attrs.get("type", "normal")
-    if type_ in ("chat", "error") or stanza.has(ns.MUC_USER, "x") and _invites(stanza):
+    if type_ in ("chat", "error") or (stanza.has(ns.MUC_USER, "x") and _invites(stanza)):
         event.carbon = type_ != "groupchat"
     elif type_ not in ("groupchat", "headline"):
         event.carbon = stanza.has(ns.CLIENT, "body") or any(child[0] in INSTANT_MESSAGING for child in stanza.children)
@@ -80,8 +80,8 @@ def _switch(query: Query, *, is_on: bool) -> None:
 FEATURE = Feature(
     name="carbons",
     xep=Xep(280, "1.0.1"),
-    disco=(ns.CARBONS, ns.CARBONS_RULES),
-    account_disco=(ns.CARBONS, ns.CARBONS_RULES),
+    disco=(ns.CARBONS,),
+    account_disco=(ns.CARBONS,),
     iq_set={(ns.CARBONS, "enable"): enable, (ns.CARBONS, "disable"): disable},
     hooks=(On(StanzaTraits, traits),),
 )

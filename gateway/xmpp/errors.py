@@ -202,6 +202,16 @@ def handled_count_too_high(h: int, sent: int) -> StreamError:
     return StreamError(StreamCondition.UNDEFINED_CONDITION, text, extra=extra)
 
 
+def blocked_by_you() -> StanzaError:
+    """XEP-0191 §3.3: what comes back of a stanza to somebody whom its sender blocks."""
+    return StanzaError(
+        StanzaCondition.NOT_ACCEPTABLE,
+        "you block whom you write to",
+        type=ErrorType.CANCEL,
+        extra=f"<blocked xmlns='{ns.BLOCKING_ERRORS}'/>".encode(),
+    )
+
+
 def _condition(condition: StrEnum, namespace: str) -> bytes:
     return f"<{condition} xmlns='{namespace}'/>".encode()
 

@@ -31,7 +31,7 @@ PING: Final = "urn:xmpp:ping"  # XEP-0199
 REGISTER: Final = "jabber:iq:register"  # XEP-0077
 REGISTER_FEATURE: Final = "http://jabber.org/features/iq-register"  # XEP-0077
 PREAUTH: Final = "urn:xmpp:pars:0"  # XEP-0445
-IBR_TOKEN: Final = "urn:xmpp:ibr-token:0"  # XEP-0445
+IBR_TOKEN: Final = "urn:xmpp:ibr-token:0"  # noqa: S105 - XEP-0445, a namespace
 INVITE: Final = "urn:xmpp:invite"  # XEP-0401
 
 # Discovery and forms

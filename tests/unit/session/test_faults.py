@@ -32,7 +32,8 @@ class Running:
         raise KeyError("what no feature should raise")
 
     def address(self) -> Address:
-        host, _, port = self.gateway.listeners[0].addresses[0].rpartition(":")
+        address = next(address for listener in self.gateway.listeners for address in listener.addresses)
+        host, _, port = address.rpartition(":")
         return Address(host, int(port))
 
 

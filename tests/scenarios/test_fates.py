@@ -35,6 +35,7 @@ from tests.scenarios.fates_table import (
     State,
     page,
 )  # fmt: skip
+from tests.support.census import Census
 from tests.support.phone import Phone, online, stanza
 from tests.support.pieces import Pieces, eventually, pieces
 from tests.support.processes import Account
@@ -71,33 +72,27 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @cache
-def store_of(house: Pieces) -> Any:
-    """One connection for a server's whole life."""
-    return house.store
+def census(house: Pieces) -> Census:
+    """One for a server's whole life."""
+    return Census(house.directory / "data")
 
 
 def fates(house: Pieces) -> Counter[str]:
-    """The census."""
-    total: Counter[str] = Counter()
-    for bucket in range(keys.BUCKETS):
-        found = store_of(house).hgetall(keys.key(keys.bucket_prefix(bucket), "fates"))
-        total.update({name.decode(): int(n) for name, n in found.items()})
-    return total
+    return census(house).fates()
 
 
 def waiting(house: Pieces) -> int:
-    counted = fates(house)
-    return 2 * counted["accepted"] - counted.total()
+    return census(house).waiting()
 
 
 def rows(house: Pieces, user: str, name: str, of: str) -> dict[str, str]:
     """Row -> flags of the entries in a list."""
-    entries = store_of(house).lrange(keys.key(keys.prefix(user), name, of), 0, -1)
+    entries = census(house).store.lrange(keys.key(keys.prefix(user), name, of), 0, -1)
     return {found[1].decode(): entry.split(b"|")[0][1:].decode() for entry in entries if (found := ROW.search(entry))}
 
 
 def archived(house: Pieces, user: str) -> set[str]:
-    entries = store_of(house).xrange(keys.key(keys.prefix(user), "archive", user))
+    entries = census(house).store.xrange(keys.key(keys.prefix(user), "archive", user))
     return {found[1].decode() for _, fields in entries if (found := ROW.search(fields[b"s"]))}
 
 

@@ -218,6 +218,19 @@ class DiscoItems:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionSent:
+    """A client asked for a presence subscription, or answered (RFC 6121 section 3), and both mailboxes know it. `type`:
+    subscribe, subscribed, unsubscribe, unsubscribed. Notify; runs in the client's greenlet, so it may wait for the
+    store.
+    """
+
+    owner: JID
+    contact: JID
+    type: str
+    services: Services
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """A client published to a node of its own account, or retracted from one (XEP-0060), and everybody who is to be
     told of it is being told. Notify; runs in the client's greenlet, so it may wait for the store. What features publish
@@ -245,6 +258,16 @@ class CardChanging:
     photo: Photo | None
     former: str
     """hash of the photo that was in the vCard until now; "" if there was none"""
+
+
+@dataclass(frozen=True, slots=True)
+class CardChanged:
+    """An account's vCard (XEP-0054) has been kept, perhaps as it was already. Notify; runs in the greenlet of one of
+    its clients, so it may wait for the store.
+    """
+
+    owner: JID
+    services: Services
 
 
 @dataclass(slots=True)

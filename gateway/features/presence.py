@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.features.roster import roster_full
-from gateway.hooks import Feature, PresenceChanged, PresenceSending, Services, SessionView
+from gateway.hooks import Feature, PresenceChanged, PresenceSending, Services, SessionView, SubscriptionSent
 from gateway.mailbox.entry import PRESENCE
 from gateway.mailbox.errors import StoreError
 from gateway.mailbox.presence_settings import PresenceSettings
@@ -34,9 +34,10 @@ def broadcast(session: SessionView, element: Element, services: Services, then: 
     Raises StoreError; StanzaError if a feature refuses the presence.
     """
     priority = None if element.attrs.get("type") else _priority(element)
+    full, bare = str(session.jid), str(session.jid.bare)
+    written = element
     if services.features.wants(PresenceSending):
         element = services.features.fire(PresenceSending(session, element, priority, services)).element
-    full, bare = str(session.jid), str(session.jid.bare)
     stanza = element.retagged({"from": full, "to": None})
     settings = services.settings.of(PresenceSettings)
     presences = Presences(services.mailbox, services.announce)
@@ -47,6 +48,7 @@ def broadcast(session: SessionView, element: Element, services: Services, then: 
         stanza=stanza,
         fade_ms=settings.hibernation_available_time * 1000,
         fade_to=settings.hibernation_presence,
+        written=written.retagged({"from": full, "to": None}) if element is not written else b"",
     )
     if said is None:
         return None
@@ -125,6 +127,7 @@ def subscribe(session: SessionView, element: Element, to: JID, services: Service
         raise roster_full() from full
     except BlockedByYou as blocked:
         raise blocked_by_you() from blocked
+    services.features.fire(SubscriptionSent(session.jid.bare, to.bare, element.attrs["type"], services))
 
 
 def farewell(user: str, services: Services) -> None:

@@ -505,3 +505,18 @@ def is_asleep(server: Server, client: Client) -> bool:
     with store_of(server) as store:
         sid = store.hget(keys.key(at, "resources", client.account.jid), "phone") or b""
         return bool(store.hget(keys.key(at, "session", sid.decode()), "state") == b"asleep")
+
+
+def test_whoever_is_allowed_to_see_presence_gets_the_last_items_at_once(server: Server) -> None:
+    owner = Client(server, server.account()).online()
+    friend = Client(server, server.account(), TUNE).online()
+    ask(owner, publish(TUNE, TEXT), type="set")
+    friend.settle()
+    before = friend.events()
+
+    friend.send(f"<presence to='{owner.account.jid}' type='subscribe'/>")
+    friend.settle()
+    owner.send(f"<presence to='{friend.account.jid}' type='subscribed'/>")
+    event = friend.event()
+
+    assert ([], TUNE) == (before, node_of(event))

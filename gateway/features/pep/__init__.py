@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.features.pep import discovery, owner, requests
-from gateway.features.pep.presence import note
-from gateway.hooks import DiscoInfo, DiscoItems, Feature, On, Phase, PresenceChanged, Xep
+from gateway.features.pep.presence import acquaint, note
+from gateway.hooks import DiscoInfo, DiscoItems, Feature, On, Phase, PresenceChanged, SubscriptionSent, Xep
 from gateway.xmpp import ns
 
 WORKS: Final = (
@@ -60,5 +60,6 @@ FEATURE = Feature(
         On(DiscoInfo, discovery.describe),
         On(DiscoItems, discovery.listing),
         On(PresenceChanged, note, Phase.OBSERVE),
+        On(SubscriptionSent, acquaint, Phase.OBSERVE),
     ),
 )

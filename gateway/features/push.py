@@ -33,6 +33,9 @@ APNS = "apns"
 APNS_TOKEN = re.compile(r"(?:[0-9a-f]{2}){4,200}", re.IGNORECASE)
 """A device token as apps send it: 4 to 200 bytes in hexadecimal digits. Apple says only that the length may change."""
 
+COPIES = ("sent", "received")
+"""of a copy; `<private/>` of the same namespace is in messages (XEP-0280 section 8)"""
+
 ENCRYPTED = frozenset({*ns.OMEMO, ns.OPENPGP, ns.PGP_LEGACY})
 
 
@@ -41,7 +44,7 @@ def traits(event: StanzaTraits) -> None:
     marker.
     """
     stanza = event.stanza
-    if stanza.attrs.get("type") in ("error", "headline") or stanza.has(ns.CARBONS):
+    if stanza.attrs.get("type") in ("error", "headline") or any(stanza.has(ns.CARBONS, way) for way in COPIES):
         return
     if stanza.has(ns.CALLS, "propose"):
         event.wakes = event.urgent = True

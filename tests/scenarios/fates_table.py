@@ -62,6 +62,7 @@ CONTENTS = (
     Content("body, no-store", BODY + hint("no-store"), "wbc"),
     Content("body, no-permanent-store", BODY + hint("no-permanent-store"), "swbc"),
     Content("body, no-copy", BODY + hint("no-copy"), "swba"),
+    Content("body, private (XEP-0280)", f"{BODY}<private xmlns='{ns.CARBONS}'/>", "swba"),
     Content("chat state, store", f"<active xmlns='{ns.CHATSTATES}'/>" + hint("store"), "scah"),
 )
 

@@ -88,6 +88,7 @@ def test_a_phone_that_was_to_be_left_alone_and_was_is_no_fault() -> None:
         ({"accepted": 2, "acked": 2}, "fates: the server counts 2 accepted messages, the clients 3"),
         ({"accepted": 3, "acked": 2}, "fates: 3 messages were accepted, but 2 have a fate"),
         ({"accepted": 3, "acked": 2, "dropped": 1}, "fates: 1 messages ended otherwise than acknowledged"),
+        ({"accepted": 3, "acked": 2, "archived": 1}, "fates: 1 messages ended otherwise than acknowledged"),
     ],
 )
 def test_counters_that_do_not_add_up_are_a_fault(fates: dict[str, int], fault: str) -> None:

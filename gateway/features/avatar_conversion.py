@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.hooks import CardChanging, Feature, On, Phase, Published, Services, Xep
+from gateway.hooks import CardChanged, CardChanging, Feature, On, Phase, Published, Services, Xep
 from gateway.mailbox.pubsub_model import Options, PubsubRefusal
 from gateway.mailbox.pubsubs import Pubsubs
 from gateway.mailbox.vault import NO_PHOTO, StorageSettings, Vault
@@ -33,7 +33,7 @@ def to_card(event: Published) -> None:
         shown = vcard.described(metadata)
         photo = _photo(event.services, event.session.jid, *shown) if shown is not None else None
         if photo is not None or vcard.is_taken_back(metadata):
-            _show(event.services, str(event.owner), photo)
+            _show(event.services, event.owner, photo)
     except (NotAnElement, PubsubRefusal) as why:
         log.info("avatar_not_converted", user=str(event.owner), why=str(why))
 
@@ -49,8 +49,8 @@ def _photo(services: Services, asker: JID, name: str, type_: str) -> vcard.Photo
     return photo if photo is not None and photo.id == name.lower() else None
 
 
-def _show(services: Services, user: str, photo: vcard.Photo | None) -> None:
-    vault, limits = Vault(services.mailbox), services.settings.of(StorageSettings)
+def _show(services: Services, owner: JID, photo: vcard.Photo | None) -> None:
+    user, vault, limits = str(owner), Vault(services.mailbox), services.settings.of(StorageSettings)
     for _ in range(TRIES):
         card = vault.own_card(user)
         if photo is None and not card:
@@ -60,7 +60,9 @@ def _show(services: Services, user: str, photo: vcard.Photo | None) -> None:
         kept = vault.keep_card(user, changed, hashed, limits, instead_of=card)
         if kept is None:
             continue
-        if not kept:
+        if kept:
+            services.features.fire(CardChanged(owner, services))
+        else:
             log.info("avatar_not_converted", user=user, why="the vCard would be too large")
         return
 

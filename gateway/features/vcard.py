@@ -4,7 +4,7 @@ who is blocked.
 
 from __future__ import annotations
 
-from gateway.hooks import CardChanging, Feature, Query, Xep
+from gateway.hooks import CardChanged, CardChanging, Feature, Query, Xep
 from gateway.mailbox.vault import NO_PHOTO, StorageSettings, Vault
 from gateway.xmpp import ns
 from gateway.xmpp.errors import StanzaCondition, StanzaError
@@ -45,6 +45,7 @@ def keep(query: Query) -> None:
     query.services.features.fire(CardChanging(query.to, query.services, shown, was))
     if not vault.keep_card(user, card, hashed, limits):
         raise too_large
+    query.services.features.fire(CardChanged(query.to, query.services))
     query.reply(b"")
 
 

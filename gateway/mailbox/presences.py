@@ -81,16 +81,25 @@ class Presences:
         self._announce = announce
 
     def say(
-        self, grip: Grip, *, user: str, priority: int | None, stanza: bytes, fade_ms: int, fade_to: str
+        self,
+        grip: Grip,
+        *,
+        user: str,
+        priority: int | None,
+        stanza: bytes,
+        fade_ms: int,
+        fade_to: str,
+        written: bytes = b"",
     ) -> Said | None:
         """Keep a session's presence (priority None: unavailable) and tell the account's own resources.
 
         `stanza` has no `to`. Should the session sleep for `fade_ms`, others see it as `fade_to` ("away" or
-        "unavailable"). None: the session is no longer ours. Waits; raises StoreError.
+        "unavailable"). `written`: as the client wrote it, if that is not `stanza`. None: the session is no longer ours.
+        Waits; raises StoreError.
         """
         reply = self._journal.call(
             "FCALL", _PRESENCE, 1, grip.at, grip.sid, grip.epoch, "" if priority is None else priority,
-            *self._mailbox.limits, stanza, self._mailbox.serial(), fade_ms, fade_to,
+            *self._mailbox.limits, stanza, self._mailbox.serial(), fade_ms, fade_to, written,
         )  # fmt: skip
         if reply[0] != b"ok":
             return None

@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
+from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
 import pytest
 
 from gateway.xmpp import ns
-from tests.support.iq import ask, error_of, features, info, result
+from tests.support.iq import ask, error_of, features, info, let_see, result
 from tests.support.phone import Phone, stanza
 from tests.support.processes import Server
 
@@ -137,6 +138,100 @@ def test_directed_presence_tells_it_too(server: Server) -> None:
 
     directed = romeo.skip_to(stanza("presence"))
     assert [HASH] == shown(directed)
+
+
+# A new avatar
+
+
+def contact_of(server: Server, *phones: Phone) -> Phone:
+    """Somebody who gets these phones' presence, and has it."""
+    contact = Phone(server, server.account())
+    for account in {phone.account for phone in phones}:
+        let_see(server, contact.account, account, "to")
+        let_see(server, account, contact.account)
+    contact.bind().send("<presence/>")
+    for _ in range(1 + len(phones)):
+        contact.skip_to(stanza("presence"))
+    return contact
+
+
+def news(watcher: Phone) -> list[tuple[str, list[str | None]]]:
+    """Presence until now, of whom and with what hash."""
+    watcher.send(f"<message to='{watcher.jid}'><body>fence</body></message>")
+    found = []
+    while (element := watcher.next()).tag != stanza("message"):
+        if element.tag == stanza("presence"):
+            found.append((element.get("from", "").rpartition("/")[2], shown(element)))
+    return found
+
+
+@pytest.mark.parametrize("change", [keep, publish_avatar])
+def test_contacts_and_own_devices_get_presence_with_a_new_avatar_once(
+    server: Server, change: Callable[[Phone, bytes], None]
+) -> None:
+    phone = on(server).available()
+    tablet = Phone(server, phone.account).bind("tablet")
+    tablet.send("<presence><show>away</show></presence>")
+    tablet.round_trip()
+    contact = contact_of(server, phone, tablet)
+    news(tablet)
+    change(phone, IMAGE)
+
+    assert [("phone", [HASH])] == news(tablet)
+    assert [("phone", [HASH]), ("tablet", [HASH])] == sorted(news(contact))
+    change(phone, IMAGE)
+    assert [] == news(contact)
+    change(phone, OTHER)
+    assert [("phone", [OTHER_HASH]), ("tablet", [OTHER_HASH])] == sorted(news(contact))
+
+
+def test_contacts_are_told_of_an_avatar_that_is_gone_and_of_the_next_one(server: Server) -> None:
+    phone = on(server)
+    keep(phone, IMAGE)
+    phone.send(f"<presence><x xmlns='{ns.VCARD_UPDATE}'><photo>{HASH}</photo></x><status>s</status></presence>")
+    phone.round_trip()
+    contact = contact_of(server, phone)
+    keep(phone, None)
+
+    assert [("phone", [""])] == news(contact)
+    keep(phone, OTHER)
+    assert [("phone", [OTHER_HASH])] == news(contact)
+
+
+def test_a_vcard_without_a_photo_is_no_news(server: Server) -> None:
+    phone = on(server).available()
+    contact = contact_of(server, phone)
+    keep(phone, None)
+    keep(phone, None, name="Capulet")
+
+    assert [] == news(contact)
+
+
+def test_a_client_that_shows_no_avatar_shows_no_new_one_either(server: Server) -> None:
+    phone = on(server)
+    phone.send(f"<presence><x xmlns='{ns.VCARD_UPDATE}'><photo/></x></presence>")
+    phone.round_trip()
+    contact = contact_of(server, phone)
+    keep(phone, IMAGE)
+
+    assert [] == news(contact)
+
+
+def test_a_sleeping_phone_shows_the_new_avatar_too_and_who_comes_later_sees_it(server: Server) -> None:
+    phone = on(server)
+    phone.enable()
+    phone.available()
+    tablet = Phone(server, phone.account).bind("tablet")
+    contact = contact_of(server, phone)
+    phone.cut()
+    keep(tablet, IMAGE)
+
+    assert [("phone", [HASH])] == news(contact)
+    again = Phone(server, contact.account).bind("later")
+    again.send("<presence/>")
+    while (presence := again.skip_to(stanza("presence"))).get("from") != phone.jid:
+        pass
+    assert [HASH] == shown(presence)
 
 
 # Conversion

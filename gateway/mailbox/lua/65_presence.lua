@@ -1,6 +1,6 @@
 -- Presence (RFC 6121 section 4): what a session says of itself, who is told, and what becomes of it when nobody is there
--- Keys: acct:{user}, res:{user}, roster:{user}, reqs:{user} hash, s:{sid} (presence, told, faded, fade_after, fade_to,
---       slept_at), dir:{sid} set, fading zset, out stream, and those of the queue
+-- Keys: acct:{user}, res:{user}, roster:{user}, reqs:{user} hash, s:{sid} (presence, said, told, faded, fade_after,
+--       fade_to, slept_at), dir:{sid} set, fading zset, out stream, and those of the queue
 --
 -- Presence is kept without `to`, which is written into it for each recipient. `faded`: what others see of a session
 -- that has slept for long ('unavailable', or a stanza), '' when they see what it said. Entries of the outbox, from
@@ -74,6 +74,7 @@ local function tell_later(p, s, directed, own)
   redis.call('XADD', K.outbox(p), '*', 'do', 'presence', 'user', s.user, 'sid', s.sid, 'resource', v[1], 'jid', v[2],
     'directed', lines(directed), 'own', own and '1' or '')
 end
+Presence.tell_later = tell_later
 
 local function take_directed(p, sid)
   local found = redis.call('SMEMBERS', K.directed(p, sid))
@@ -148,7 +149,8 @@ end
 -- non-negative one lets the offline store flow in
 -- KEYS[1] prefix
 -- ARGV sid, epoch, priority ('' = unavailable), queue limit, quota, stanza without `to`, serial, ms that the session
---      stays available asleep, what it is after that ('away' or 'unavailable')
+--      stays available asleep, what it is after that ('away' or 'unavailable'), stanza as its client wrote it if a feature
+--      has changed it
 -- answers {'ok', former priority, tail, {sid, node, position, …}, {contact, subscription, …}, {JID that got directed
 --         presence and has to be told, …}, PEP nodes it wants} | {'stale'}
 register('presence', function(keys, args)
@@ -161,7 +163,8 @@ register('presence', function(keys, args)
   if is_new then
     if args[3] == '' then directed = take_directed(p, s.sid) end
     redis.call('HSET', key, 'priority', args[3], 'presence', args[6], 'serial', args[7], 'former_priority', former,
-      'told', lines(directed), 'faded', '', 'fade_after', args[8] or '', 'fade_to', args[9] or '')
+      'told', lines(directed), 'faded', '', 'fade_after', args[8] or '', 'fade_to', args[9] or '',
+      'said', args[10] or '')
     s.priority = args[3]
     if s.priority ~= '' or former ~= '' then
       local body = addressed(args[6], v[5])

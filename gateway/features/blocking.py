@@ -128,8 +128,9 @@ def unblock(query: Query) -> None:
 
 
 def guard(event: StanzaReceived) -> None:
-    """Section 3.3, for requests that this server answers on an account's behalf, and for probes. What is delivered or
-    changes something, the mailbox judges in the same step.
+    """Section 3.3: nobody asks or probes whom he himself blocks. Who is blocked by the other side gets the answers of
+    an account that does not exist, which differ with what is asked, so whoever answers for the account looks: a
+    refusal of its own would tell that somebody is there, and blocks.
     """
     to, element = event.to, event.element
     type_ = element.attrs.get("type")
@@ -138,11 +139,8 @@ def guard(event: StanzaReceived) -> None:
         return
     if to is None or not to.local or (to.resource and not is_probe) or to.bare == event.session.jid.bare:
         return
-    found = Blocklists(event.services.mailbox).between(asked=to, asker=event.session.jid)
-    if found == "blocked-by-you":
+    if Blocklists(event.services.mailbox).has(to, of=event.session.jid):
         raise blocked_by_you()
-    if found and not is_probe:  # of a probe, nothing is told
-        raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
 
 
 def _note_reports(reporter: JID, items: list[tuple[JID, Any]]) -> None:

@@ -56,13 +56,10 @@ class Blocklists:
         reply = self._call("unblock", grip, user, grip.sid, grip.epoch, _name(), push, *self._mailbox.limits, *jids)
         return reply if isinstance(reply, str) else _change(user, reply)
 
-    def between(self, *, asked: JID, asker: JID) -> Literal["blocked", "blocked-by-you", ""]:
-        """Whether the account asked blocks `asker` (a full JID), or the asker's account blocks who is asked."""
-        user, mine = str(asked.bare), str(asker.bare)
-        reply = self._mailbox.journal.call(
-            "FCALL", function("between"), 2, keys.prefix(user), keys.prefix(mine), user, str(asked), mine, str(asker)
-        )
-        return reply.decode()  # type: ignore[no-any-return]
+    def has(self, jid: JID, *, of: JID) -> bool:
+        """Whether the account `of` blocks this address."""
+        user = str(of.bare)
+        return bool(self._mailbox.journal.call("FCALL", function("does_block"), 1, keys.prefix(user), user, str(jid)))
 
     def _call(self, operation: str, grip: Grip, *arguments: bytes | str | int) -> list[Any] | Refusal:
         reply = self._mailbox.journal.call("FCALL", function(operation), 1, grip.at, *arguments)

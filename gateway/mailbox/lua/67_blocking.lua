@@ -95,13 +95,10 @@ local function bytes_of(members)
   return bytes
 end
 
--- between: does one of two accounts block the other? For requests that are answered on an account's behalf.
--- KEYS[1] prefix of the one asked   KEYS[2] prefix of who asks
--- ARGV the account asked, the JID asked, the account that asks, the full JID that asks
--- answers 'blocked' | 'blocked-by-you' | ''
-register('between', function(keys, args)
-  if Blocking.blocks(keys[2], args[3], args[2]) then return 'blocked-by-you' end
-  return Blocking.blocks(keys[1], args[1], args[4]) and 'blocked' or ''
+-- does_block: does an account block this address? For requests that this server answers on the other's behalf.
+-- KEYS[1] prefix   ARGV the account, the address   answers 1 | 0
+register('does_block', function(keys, args)
+  return Blocking.blocks(keys[1], args[1], args[2]) and 1 or 0
 end)
 
 -- blocklist: the list, and from now on this session is told of its changes

@@ -34,6 +34,9 @@ BEFORE_AUTHENTICATION = ParserLimits(stanza_bytes=10_000, depth=8)
 HANDSHAKE_S = 20.0
 """for one TLS handshake, if the negotiation has so much time left"""
 
+CLOSING_S = 8.0
+"""for the last words of a connection that is ended from elsewhere, which have bounds of their own"""
+
 IN_A_ROW = 100
 """elements of one client, before others have their turn: those that need no store would never wait"""
 
@@ -45,6 +48,7 @@ class Connection:
     """Serves one client over `link` until either is done."""
 
     __slots__ = (
+        "_closing",
         "_deadline",
         "_ended",
         "_link",
@@ -67,6 +71,7 @@ class Connection:
         self._smacks: Smacks | None = None
         self._deadline = time.monotonic() + node.settings.of(LimitSettings).negotiation_timeout
         self._ended = False
+        self._closing: gevent.Greenlet | None = None
         self._stream_open = False
         self._said_goodbye = False
         self.session: Session | None = None
@@ -241,7 +246,7 @@ class Connection:
         """Close, from any greenlet and from callbacks that must not block."""
         if not self._ended:
             self._ended = True
-            gevent.spawn(self._close, error)
+            self._closing = gevent.spawn(self._close, error)
 
     def _close(self, error: StreamError | None) -> None:
         try:
@@ -275,6 +280,8 @@ class Connection:
 
     def _finish(self, *, by_client: bool) -> None:
         self._ended = True
+        if self._closing is not None:  # this greenlet may have waited in a handler meanwhile: let the error be told
+            self._closing.join(CLOSING_S)
         try:
             if self.session is not None:
                 self.session.end(by_client=by_client)

@@ -267,3 +267,40 @@ def test_a_stale_owner_was_shown_nothing(world: World) -> None:
     assert b"stale" == client.shown("0-0", ids[2])[0]
     awake.presence()
     assert [b"0", b"1", b"2"] == texts(awake)
+
+
+# two devices, one offline store
+
+
+@pytest.mark.parametrize(
+    ("has_carbons", "looks", "expected"),
+    [(True, True, [b"1"]), (False, True, []), (True, False, [])],
+    ids=["looked, copies on", "no copies", "did not look"],
+)
+def test_who_looked_and_has_copies_on_misses_nothing_that_another_device_takes(
+    world: World, has_carbons: bool, looks: bool, expected: list[bytes]
+) -> None:
+    first = give(world, "0", flags="swbac").archive_id
+    laptop, phone = world.client("laptop", priority=None), world.client("phone", priority=None)
+    laptop.carbons(has_carbons)
+    if looks:
+        laptop.shown("0-0", first)
+    give(world, "1", flags="swbac")
+    phone.presence()
+    laptop.presence()
+
+    assert [b"0", b"1"] == texts(phone)
+    assert expected == texts(laptop)
+
+
+def test_what_a_device_knows_already_it_takes_from_no_other(world: World) -> None:
+    ids, phone = three(world)
+    laptop = world.client("laptop", priority=None)
+    laptop.carbons()
+    laptop.shown("0-0", ids[0])
+    phone.shown("0-0", ids[2])
+    give(world, "3", flags="swbac")
+    phone.presence()
+
+    assert [b"3"] == texts(phone)
+    assert [b"3"] == texts(laptop)

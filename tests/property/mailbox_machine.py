@@ -276,6 +276,7 @@ class Stanzas(RuleBasedStateMachine):
         marks = self.client(session).marks()
         session.low = self.number_of(marks.get("arch_low"))
         session.seen = self.number_of(marks.get("arch_high"))
+        session.has_looked = "arch_high" in marks
 
         assert set(range(session.low + 1, session.seen + 1)) <= session.shown
         assert not (whole and last) or (session.low, session.seen) == (0, last)

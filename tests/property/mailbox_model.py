@@ -125,14 +125,16 @@ class Model:
         copies = self.copy(message, "received", "wuh", except_for) if status == "ok" else {}
         return status, took, copies
 
-    def copy(self, message: Message, way: str, kept: str, except_for: Container[str]) -> dict[str, int]:
+    def copy(
+        self, message: Message, way: str, kept: str, except_for: Container[str], *, is_late: bool = False
+    ) -> dict[str, int]:
         """XEP-0280: for the other devices that want it."""
         placed: dict[str, int] = {}
         flags = "".join(flag for flag in message.flags if flag in kept)
         for session in self.sessions.values() if "c" in message.flags else ():
             if session.has_carbons and session.sid not in except_for:
                 one = Message(f"{way}:".encode() + message.body, "c", flags, at=message.at)
-                position = self.put(session, one)
+                position = self.put(session, one, is_late=is_late)
                 if isinstance(position, int):
                     placed[session.sid] = position
         return placed
@@ -236,11 +238,21 @@ class Model:
                     self.put_presence(session, other.jid, other.presence)
         if session.takes_messages and not took:
             self.settle_all()
+            self.copy_to_lookers(session)
             session.inherited -= self.skip_seen(session, session.backlog, session.inherited)
             self.skip_seen(session, self.offline, 0)
             session.backlog += self.offline
             self.offline = []
             self.catch_up(session)
+
+    def copy_to_lookers(self, session: Session) -> None:
+        """Who looked into the archive and has copies on misses nothing, though another device takes it."""
+        for copy in self.offline[: self.piece]:
+            message = copy.message
+            if "c" in message.flags and self.is_held(message):
+                others = [s for s in self.sessions.values() if s.has_looked and not s.takes_messages]
+                late = {s.sid for s in self.sessions.values()} - {s.sid for s in others if message.at > s.seen}
+                self.copy(message, "received", "wuh", {session.sid, *late}, is_late=True)
 
     def skip_seen(self, session: Session, waiting: list[Copy], inherited: int) -> int:
         """What its client has from the archive already does not come again. Answers how many of the first `inherited`

@@ -72,6 +72,7 @@ class Session:
     shown: set[int] = field(default_factory=set)
     low: int = 0
     seen: int = 0
+    has_looked: bool = False
 
     @property
     def jid(self) -> str:

@@ -26,6 +26,12 @@ FORWARD = f"{{{ns.FORWARD}}}forwarded"
 PAGE = 50
 ANSWER_S = 10.0
 
+# What comes a second time, by the reason:
+WHILE_LOOKING = "came while it looked into the archive"
+AFTER_A_BREAK = "came over a link that broke while it looked"
+FOR_THE_ORDER = "looked for once more, to know its place"
+UNACKNOWLEDGED = "had not been acknowledged"
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:
@@ -65,6 +71,7 @@ class Device:
         self._confirmed: set[str] = set()
         self._query = ""
         self._forgets = False
+        self._is_interrupted = False
         self._is_inactive = False
         self._leaving = False
         self._stream: ClientStream | None = None
@@ -175,6 +182,7 @@ class Device:
             self._acked(int(h))
         if answer.tag == sm("resumed"):
             self.counts["resumed"] += 1
+            self._is_interrupted = self._early is not None
             self._write("".join(one.data for one in self._acks.unacked))
             return True
         self.counts["refused"] += 1
@@ -197,7 +205,7 @@ class Device:
         self._acks = AckState()
         enabled = self._stream.request(f"<enable xmlns='{ns.SM}' resume='true'/>", sm("enabled"))
         self._session_id = enabled.get("id", "")
-        self._early = []
+        self._early, self._is_interrupted = [], False
 
     def _catch_up(self) -> None:
         """XEP-0313 section 5: first what it missed, then presence, so that the server need not send all that waits.
@@ -211,12 +219,14 @@ class Device:
         self._look(self._last)
         self._send("<presence/>")
         self._request(f"<ping xmlns='{ns.PING}'/>", "get")
-        if any(archive_id not in self._known for archive_id, _ in self._early or []):
+        unordered = {archive_id for archive_id, _ in self._early or []} - self._known
+        if unordered:
             self.counts["looked once more"] += 1
             self._look(self._last)
         early, self._early = self._early or [], None
+        while_looking = AFTER_A_BREAK if self._is_interrupted else WHILE_LOOKING
         for one in early:
-            self._show(one, "came while it looked into the archive")
+            self._show(one, FOR_THE_ORDER if one[0] in unordered else while_looking)
 
     def _look(self, last: str) -> None:
         """Everything behind `last`. If messages of its own have no answer, that is what it had when it wrote the first
@@ -287,7 +297,7 @@ class Device:
             self._early.append((given[0], origin_of(message)))
             self.counts["kept back" + " late" * is_late] += 1
         else:
-            self._show((given[0], origin_of(message)), "had not been acknowledged")
+            self._show((given[0], origin_of(message)), UNACKNOWLEDGED)
 
     def _is_ours(self, stanza_id: Element) -> bool:
         return stanza_id.get("by") == self.account.jid

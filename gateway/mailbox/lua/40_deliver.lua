@@ -80,19 +80,20 @@ local COPY = "<message from='%s' to='%s' type='%s'><%s xmlns='urn:xmpp:carbons:2
 -- A stanza inside another element has to name its namespace, which in a stream is the default.
 local function nested(body) return (string.gsub(body, '^<([^%s/>]+)', "<%1 xmlns='jabber:client'", 1)) end
 
--- Copies for the account's other devices that asked for them, told behind what `answer` holds.
+-- A copy for one device, told behind what `answer` holds.
+local function copy_for(p, s, user, way, type, flags, stamp, body, limits, answer)
+  local jid, inner = redis.call('HGET', K.session(p, s.sid), 'jid'), nested(body)
+  local position = put(p, s, 'c', flags, stamp, '', string.format(COPY, user, jid, type, way, inner, way), limits)
+  if position then
+    local n = #answer
+    answer[n + 1], answer[n + 2], answer[n + 3] = s.sid, s.node, position
+  end
+end
+
+-- Copies for the account's other devices that asked for them.
 local function copy(p, user, way, type, flags, stamp, body, limits, except, answer)
-  local inner
   for _, s in ipairs(sessions_of(p, user)) do
-    if s.carbons and not except[s.sid] then
-      inner = inner or nested(body)
-      local jid = redis.call('HGET', K.session(p, s.sid), 'jid')
-      local position = put(p, s, 'c', flags, stamp, '', string.format(COPY, user, jid, type, way, inner, way), limits)
-      if position then
-        local n = #answer
-        answer[n + 1], answer[n + 2], answer[n + 3] = s.sid, s.node, position
-      end
-    end
+    if s.carbons and not except[s.sid] then copy_for(p, s, user, way, type, flags, stamp, body, limits, answer) end
   end
 end
 

@@ -42,9 +42,34 @@ local function is_selective(p, user)
   return false
 end
 
+-- A device that looked into the archive and switched copies on, but has not yet said that it is there, takes it that
+-- nothing escapes it from then on. What came after its look and waits offline another device takes now: it gets a copy.
+local function copy_to_lookers(p, s, limits, placed)
+  local lookers = {}
+  for _, other in ipairs(sessions_of(p, s.user)) do
+    local high = other.carbons and other.sid ~= s.sid and not is_available(other)
+      and redis.call('HGET', K.session(p, other.sid), 'arch_high')
+    if high then lookers[#lookers + 1] = { other, high } end
+  end
+  if #lookers == 0 then return end
+  for _, entry in ipairs(redis.call('LRANGE', K.offline(p, s.user), 0, PIECE - 1)) do
+    local _, flags, stamp, _, at = decode(entry)
+    for _, looker in ipairs(has(flags, 'c') and is_archived(p, s.user, stamp) and lookers or {}) do
+      if Archive.is_after(stamp, looker[2]) then
+        local body = string.sub(entry, at)
+        local type = string.match(body, "^<[^>]-%stype=['\"](%l+)") or 'normal'
+        local marks = string.gsub(flags, '[^wuh]', '') .. 'd'
+        copy_for(p, looker[1], s.user, 'received', type, marks, stamp, body, limits, placed)
+      end
+    end
+  end
+end
+
 -- Offline messages follow what a former session left; they go through the queue, so that only an ack removes them.
-local function drain(p, s, limits)
+-- Other sessions that get something are told in `placed`.
+local function drain(p, s, limits, placed)
   settle_endings(p, s.user, limits)
+  if redis.call('HLEN', K.resources(p, s.user)) > 1 then copy_to_lookers(p, s, limits, placed) end
   skip_seen(p, s)
   local waiting = redis.call('LLEN', K.offline(p, s.user))
   if waiting > 0 and not is_selective(p, s.user) then

@@ -177,7 +177,7 @@ register('presence', function(keys, args)
       end
     end
     if s.priority ~= '' and former == '' then introduce(p, s, stamp, limits) end
-    if is_available(s) and not was_available then drain(p, s, limits) end
+    if is_available(s) and not was_available then drain(p, s, limits, placed) end
   else   -- sent again after a lost connection: contacts may not have been told yet
     former = v[2]
     for jid in string.gmatch(v[3] or '', '[^\n]+') do directed[#directed + 1] = jid end

@@ -34,7 +34,7 @@ APNS_TOKEN = re.compile(r"(?:[0-9a-f]{2}){4,200}", re.IGNORECASE)
 """A device token as apps send it: 4 to 200 bytes in hexadecimal digits. Apple says only that the length may change."""
 
 COPIES = ("sent", "received")
-"""of a copy; `<private/>` of the same namespace is in messages (XEP-0280 section 8)"""
+"""of a copy; `<private/>` of the same namespace is in messages (XEP-0280 section 9)"""
 
 ENCRYPTED = frozenset({*ns.OMEMO, ns.OPENPGP, ns.PGP_LEGACY})
 

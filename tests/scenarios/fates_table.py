@@ -205,10 +205,25 @@ RULES = """
 - Messages of one session keep their order, also through offline store, backlog and hand-over.
 - Nothing comes a second time that a client was shown by its query to the archive, whether it waited offline or in a
   session of the same resource that it replaced. What the archive no longer holds comes all the same.
+- A device that looked into the archive and has copies on, but sent no presence yet, gets a copy of what came after its
+  look and another device takes from the offline store.
 - A copy is never stored, returned, or copied; it ends with its session.
 - An error is answered by nothing, and waits in a living session only.
 - Retention (`[archive]`) may take a message out of the archive later; it is then not *archived* when its session
   ends, but what the same row says of a message that is not archived.
+
+## 5. What may still come twice
+
+A client knows a message by the `stanza-id` of its own account (XEP-0359) and drops what it has. It meets:
+
+- what came live while it looked into the archive: copies have to be on before the last look, or what comes in between
+  would be in neither;
+- the same over a link that broke during the look: the session still has it, and the archive is asked anew;
+- what it had, but had not acknowledged when its session ended: only an acknowledgement says that it has something.
+
+A message to a device's full JID comes at once, also before the device has sent presence; an earlier one to the bare
+JID may wait offline at that time. Should a client find both, the archive tells their order.
+`tests/chaos/test_devices_in_step.py` has a client that does all this, and counts.
 """
 
 TRAITS = (("waits", "s"), ("archived", "a"), ("copied", "c"), ("wakes", "w"), ("returned", "b"), ("held", "h"))

@@ -129,7 +129,7 @@ class OfflineStore:
 
     def purge(self) -> None:
         """Forget everything that waits."""
-        self._call("offline_purge", self._user, self._resource, *self._mailbox.limits)
+        self._call("offline_purge", self._user, self._resource, secrets.token_hex(8), *self._mailbox.limits)
 
     def _list(self, at: int, most: int, whole: str) -> Any:
         return self._call("offline_list", self._user, self._resource, at, most, whole, *self._mailbox.limits)

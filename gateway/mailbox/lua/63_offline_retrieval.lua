@@ -118,11 +118,15 @@ register('offline_remove', function(keys, args)
 end)
 
 -- offline_purge: nothing of it is wanted any more
--- KEYS[1] prefix   ARGV user, resource, queue limit, quota   answers 'ok'
+-- KEYS[1] prefix   ARGV user, resource, this request's name, queue limit, quota   answers 'ok'
 register('offline_purge', function(keys, args)
   local p, user = keys[1], args[1]
-  note_selective(p, user, args[2])
-  settle_endings(p, user, limits_of(args, 3))
+  local s = note_selective(p, user, args[2])
+  local session = s and K.session(p, s.sid)
+  -- sent again after a lost connection it would take what has come since
+  if session and redis.call('HGET', session, 'offline_request') == args[3] then return 'ok' end
+  if session then redis.call('HSET', session, 'offline_request', args[3]) end
+  settle_endings(p, user, limits_of(args, 4))
   local key = K.offline(p, user)
   fate(p, 'acked', redis.call('LLEN', key))
   redis.call('UNLINK', key)

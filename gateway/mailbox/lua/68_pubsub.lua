@@ -22,7 +22,16 @@ local function is_repeated(p, process, serial)
   return before and tonumber(before) >= tonumber(serial)
 end
 
-local function take(p, process, serial) redis.call('SET', K.taken(p, process), serial, 'PX', REMEMBERED) end
+-- The mark only rises: of several requests that come again the first must not make the others look new.
+local function take(p, process, serial)
+  if is_repeated(p, process, serial) then return end
+  redis.call('SET', K.taken(p, process), serial, 'PX', REMEMBERED)
+end
+
+-- The account's hash, also while the account is disabled: what is counted must not bring acct:{user} into being.
+local function account_of(p, owner)
+  return redis.call('EXISTS', K.disabled(p, owner)) == 1 and K.disabled(p, owner) or K.account(p, owner)
+end
 
 local function config_of(p, owner, node)
   local text = redis.call('HGET', K.nodes(p, owner), node)
@@ -85,7 +94,7 @@ end
 
 local function count_bytes(p, owner, node, n)
   redis.call('HINCRBY', K.node_items(p, owner, node), '', n)
-  redis.call('HINCRBY', K.account(p, owner), 'pubsub_bytes', n)
+  redis.call('HINCRBY', account_of(p, owner), 'pubsub_bytes', n)
 end
 
 local function drop_item(p, owner, node, id)
@@ -100,7 +109,7 @@ end
 
 local function drop_all(p, owner, node)
   local key = K.node_items(p, owner, node)
-  redis.call('HINCRBY', K.account(p, owner), 'pubsub_bytes', -tonumber(redis.call('HGET', key, '') or 0))
+  redis.call('HINCRBY', account_of(p, owner), 'pubsub_bytes', -tonumber(redis.call('HGET', key, '') or 0))
   redis.call('UNLINK', key, K.node_order(p, owner, node))
 end
 

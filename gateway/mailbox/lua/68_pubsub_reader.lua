@@ -91,9 +91,10 @@ register('pubsub_subscribe', function(keys, args)
   if not config then return { why } end
   if not config.subscribe then return { 'subscribe' } end
   local field = node .. '\n' .. args[4]
-  if redis.call('HEXISTS', key, field) == 1 then return { 'ok' } end
-  if redis.call('HLEN', key) >= tonumber(args[5]) then return { 'too-many-subscriptions' } end
-  redis.call('HSET', key, field, '1')
+  if redis.call('HEXISTS', key, field) == 0 then   -- else asked again, maybe since the answer was lost
+    if redis.call('HLEN', key) >= tonumber(args[5]) then return { 'too-many-subscriptions' } end
+    redis.call('HSET', key, field, '1')
+  end
   if config.send_last_published_item == 'never' then return { 'ok' } end
   local id = redis.call('ZRANGE', K.node_order(p, owner, node), -1, -1)[1]
   if not id then return { 'ok' } end

@@ -19,6 +19,7 @@ function Pubsub.last_items(p, owner, owner_xml, asker, to_xml, nodes)
     for node in string.gmatch(nodes or '', '[^\n]+') do wanted[#wanted + 1] = node end
   end
   if #wanted == 0 or redis.call('EXISTS', K.nodes(p, owner)) == 0 then return found end
+  if redis.call('EXISTS', K.account(p, owner)) == 0 then return found end   -- disabled
   local bare, bytes = bare_of(asker), 0
   local item_of_asker = bare ~= owner and roster_item(p, owner, bare) or nil
   if bare ~= asker then to_xml = xml(asker) end   -- who asks with a full JID is answered there
@@ -56,8 +57,10 @@ register('pubsub_interest', function(keys, args)
     if not wants(v[1], node) then fresh = fresh .. node .. '\n' end
   end
   if args[5] == '' then redis.call('HDEL', key, 'notify') else redis.call('HSET', key, 'notify', args[5]) end
+  local again = is_repeated(p, args[1], args[2])
+  if again then fresh = args[5] ~= '' and args[5] or '\n' end   -- nobody has been asked for his last items yet
   if s.priority == '' then fresh = '\n' end
-  if fresh ~= '\n' and not is_repeated(p, args[1], args[2]) then
+  if fresh ~= '\n' and not again then
     take(p, args[1], args[2])
     for _, last in ipairs(Pubsub.last_items(p, v[2], v[3], v[2], v[4], fresh)) do
       put_aside(p, s, 'e', now(), last[1], last[2], limits_of(args, 6))

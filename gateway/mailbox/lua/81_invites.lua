@@ -23,6 +23,7 @@ do
     local p, inviter, at = keys[1], args[1], now()
     if inviter ~= '' and redis.call('EXISTS', K.account(p, inviter)) == 0 then return 'no-account' end
     local list, invite, expires = K.invites(p, inviter), K.invite(p, args[2]), at + tonumber(args[5])
+    if redis.call('EXISTS', invite) == 1 then return 'ok' end   -- sent again after a lost connection
     redis.call('ZREMRANGEBYSCORE', list, '-inf', at)
     while redis.call('ZCARD', list) >= tonumber(args[6]) do forget(p, inviter, redis.call('ZRANGE', list, 0, 0)[1]) end
     redis.call('ZADD', list, expires, args[2])

@@ -6,13 +6,15 @@ import gc
 import secrets
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gevent
 from gevent.event import Event
 
 from gateway.archive import opening
+from gateway.features import offline
 from gateway.features.selection import FeatureSettings, selected
+from gateway.hooks import Features
 from gateway.mailbox import keys, nodes
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.embedded import resolve
@@ -78,7 +80,7 @@ class Gateway:
             journal,
             node=server.node_name,
             smacks=smacks,
-            offline=settings.of(OfflineSettings),
+            offline=_offline(settings, features),
             components=components,
         )
         router = Router(
@@ -196,6 +198,11 @@ class Gateway:
                 raise StoreUnavailable("Redis is away")
         self.journal.wait_up(STORE_AWAY_S)
         nodes.leave(self.journal, self.node.name)
+
+
+def _offline(settings: Settings, features: Features) -> OfflineSettings:
+    found = settings.of(OfflineSettings)
+    return found if offline.NAME in features.names else replace(found, access_max_user_messages=0)
 
 
 def _noticed(registry: Registry, sid: str, position: int, stanza: bytes) -> None:

@@ -315,7 +315,8 @@ class Feature:
     requests to other accounts, and check access themselves: what is refused looks like an account that does not exist.
     `replies`: prefix of an iq's id (up to a colon) -> who gets the answers to what the server asked of a client.
     `nonzas`: other first-level elements of a bound stream. `stream_features`: what is offered after authentication.
-    `commands`: ad-hoc commands (XEP-0050). `hosts`: subdomains whose JIDs belong to this feature.
+    `commands`: ad-hoc commands (XEP-0050). `hosts`: subdomains whose JIDs belong to this feature. `without`: handlers
+    in its stead while it is off, where others have to be told that it is not there.
     """
 
     name: str
@@ -332,6 +333,7 @@ class Feature:
     hooks: tuple[On, ...] = ()
     hosts: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    without: tuple[On, ...] = ()
 
 
 class FeatureClash(ValueError):
@@ -343,9 +345,9 @@ class FeatureClash(ValueError):
 class Features:
     """The features of a process, with their handlers in order. Built once, at the start; raises FeatureClash."""
 
-    def __init__(self, features: tuple[Feature, ...]) -> None:
+    def __init__(self, features: tuple[Feature, ...], off: Iterable[Feature] = ()) -> None:
         self.all = features
-        names = {feature.name for feature in features}
+        self.names = names = frozenset(feature.name for feature in features)
         self.iq: dict[tuple[str, str, str], Handler] = {}
         self.open: set[tuple[str, str, str]] = set()
         self.replies: dict[str, Callable[[Reply], None]] = {}
@@ -362,8 +364,8 @@ class Features:
             _claim(feature, "nonza", feature.nonzas, self.nonzas)
             self.open.update(feature.open)
             self.hosts.update(feature.hosts)
-            for on in feature.hooks:
-                handlers.setdefault(on.hook, []).append(on)
+        for on in (*(on for one in features for on in one.hooks), *(on for one in off for on in one.without)):
+            handlers.setdefault(on.hook, []).append(on)
         self._handlers = {
             hook: [on.handler for on in sorted(ons, key=lambda on: on.phase)] for hook, ons in handlers.items()
         }

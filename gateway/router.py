@@ -99,6 +99,7 @@ class Router:
         self._placed = placed
         self._recheck = recheck
         self._is_heard = features.wants(StanzaReceived)
+        self._has_subscriptions = presence.NAME in features.names
 
     def route(self, element: Element, to: JID | None, inbound: Inbound) -> None:
         """Send a stanza whose `from` is its sender's full JID on its way. Raises StanzaError for an answer at once.
@@ -160,6 +161,8 @@ class Router:
         is_component = self.is_component(to)
         if type_ in SUBSCRIPTIONS and not (is_component and type_ == "probe"):
             self._mailbox_of(to)
+            if not self._has_subscriptions:
+                raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
             if type_ == "probe":
                 presence.probe(inbound.session, to, self, inbound.settled)
             else:

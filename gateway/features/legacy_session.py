@@ -13,4 +13,8 @@ def answer(query: Query) -> None:
     query.reply(b"")
 
 
-FEATURE = Feature(name="legacy-session", iq_set={(ns.SESSION, "session"): answer})
+FEATURE = Feature(
+    name="legacy-session",
+    iq_set={(ns.SESSION, "session"): answer},
+    stream_features=f"<session xmlns='{ns.SESSION}'><optional/></session>",
+)

@@ -210,4 +210,5 @@ FEATURE = Feature(
     iq_get={(ns.MAM, "query"): describe, (ns.MAM, "metadata"): metadata},
     iq_set={(ns.MAM, "query"): ask},
     hooks=(On(StanzaTraits, traits),),
+    requires=("stanza-ids",),
 )

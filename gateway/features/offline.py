@@ -5,7 +5,7 @@ Storing, the quota and the way back through the session's queue are the mailbox'
 
 from __future__ import annotations
 
-from gateway.hooks import Feature, On, StanzaTraits, Xep
+from gateway.hooks import Feature, On, Phase, StanzaTraits, Xep
 from gateway.mailbox.settings import OfflineSettings
 from gateway.xmpp import ns
 
@@ -37,4 +37,20 @@ def traits(event: StanzaTraits) -> None:
     event.store = any(child[0] not in FLEETING and child != thread for child in stanza.children)
 
 
-FEATURE = Feature(name="offline", xep=Xep(160, "1.0.1"), disco=("msgoffline",), hooks=(On(StanzaTraits, traits),))
+def nowhere_to_wait(event: StanzaTraits) -> None:
+    """While this is off the quota is nothing: the sender hears of what would have waited (RFC 6121 section 8.5.2.2.1),
+    unless the recipient's archive has it.
+    """
+    traits(event)
+    event.store = event.store and not event.archive
+
+
+NAME = "offline"
+
+FEATURE = Feature(
+    name=NAME,
+    xep=Xep(160, "1.0.1"),
+    disco=("msgoffline",),
+    hooks=(On(StanzaTraits, traits),),
+    without=(On(StanzaTraits, nowhere_to_wait, Phase.OBSERVE),),
+)

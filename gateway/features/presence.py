@@ -138,4 +138,7 @@ def farewell(user: str, services: Services) -> None:
         log.warning("farewell_left_to_the_sweeper", error=str(error))
 
 
-FEATURE = Feature(name="presence", stream_features=f"<sub xmlns='{ns.SUBSCRIPTION_PRE_APPROVAL}'/>")
+NAME = "presence"
+"""when it is off, the router refuses subscriptions and probes; a session still says of itself that it takes messages"""
+
+FEATURE = Feature(name=NAME, stream_features=f"<sub xmlns='{ns.SUBSCRIPTION_PRE_APPROVAL}'/>", requires=("roster",))

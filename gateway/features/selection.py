@@ -35,4 +35,5 @@ def selected(settings: FeatureSettings) -> Features:
     """The features that are on. Raises FeatureClash."""
     from gateway.features import FEATURES
 
-    return Features(tuple(feature for feature in FEATURES if feature.name not in settings.off))
+    left_out = [feature for feature in FEATURES if feature.name in settings.off]
+    return Features(tuple(feature for feature in FEATURES if feature not in left_out), left_out)

@@ -200,7 +200,7 @@ class ComponentConnection(Connection):
 
 def component_domains(settings: Settings, features: Features) -> frozenset[str]:
     """The configured components, none if the feature is off. Raises ConfigError for a domain of this server's own."""
-    if not any(feature.name == FEATURE for feature in features.all):
+    if FEATURE not in features.names:
         return frozenset()
     components, server = settings.of(ComponentsSettings), settings.of(ServerSettings)
     own = {*server.domains, *(f"{host}.{domain}" for host in features.hosts for domain in server.domains)}

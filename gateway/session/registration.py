@@ -38,7 +38,7 @@ def is_by_invitation(node: Node) -> bool:
 
 
 def _has(node: Node, name: str) -> bool:
-    return any(feature.name == name for feature in node.features.all)
+    return name in node.features.names
 
 
 def offered(node: Node) -> str:

@@ -45,9 +45,5 @@ def limits(settings: LimitSettings) -> str:
     )
 
 
-AFTER_AUTHENTICATION = (
-    "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
-    "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"
-    "<sm xmlns='urn:xmpp:sm:3'/>"
-)
-"""RFC 6120 section 7.4, RFC 3921 for old clients, XEP-0198 section 2"""
+AFTER_AUTHENTICATION = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><sm xmlns='urn:xmpp:sm:3'/>"
+"""RFC 6120 section 7.4, XEP-0198 section 2"""

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.features import FEATURES
 from gateway.features.selection import FeatureSettings, selected
-from gateway.hooks import Feature, FeatureClash, Features
+from gateway.hooks import Feature, Features
 
 
 def declared(feature: Feature) -> set[object]:
@@ -25,11 +25,10 @@ def offered(features: Features) -> set[object]:
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
 def test_a_feature_that_is_off_leaves_nothing_behind(feature: Feature) -> None:
-    try:
-        rest = selected(FeatureSettings(off=[feature.name]))
-    except FeatureClash:
-        needing = [other.name for other in FEATURES if feature.name in other.requires]
-        rest = selected(FeatureSettings(off=[feature.name, *needing]))
+    off = {feature.name}
+    while needing := {other.name for other in FEATURES if off.intersection(other.requires)} - off:
+        off |= needing
+    rest = selected(FeatureSettings(off=sorted(off)))
 
     others = set().union(*(declared(other) for other in rest.all))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from gateway.hooks import Feature, On, Phase, StanzaReceived, Xep
 from gateway.xmpp import ns
-from gateway.xmpp.children import children, with_children
 from gateway.xmpp.errors import StanzaCondition, StanzaError
+from gateway.xmpp.inner import inner, with_children
 from gateway.xmpp.jid import JID, JIDError
 from gateway.xmpp.stanza import Element, NotAnElement
 
@@ -21,7 +21,7 @@ def strip(event: StanzaReceived) -> None:
     sender = event.session.jid.bare
     ours = {sender, (event.to or sender).bare}
     try:
-        kept = [child for child in children(event.element) if not _is_forged(child, ours)]
+        kept = [child for child in inner(event.element) if not _is_forged(child, ours)]
     except NotAnElement as error:
         raise StanzaError(StanzaCondition.BAD_REQUEST, "the message has text between its children") from error
     event.element = with_children(event.element, kept)

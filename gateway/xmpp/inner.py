@@ -4,6 +4,7 @@ somewhere else, wherever the prefixes and the default namespace that it relies o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from gateway.xmpp import ns
@@ -62,3 +63,19 @@ def moved(element: Element, *, default: str, into: str) -> bytes:
         at = 1 + len(name)
         return raw[:at] + write_attributes({"xmlns": default if b":" in name else element.ns}) + raw[at:]
     return raw
+
+
+def with_children(element: Element, kept: Iterable[Element]) -> Element:
+    """The element with these of its children alone; what is kept is not changed."""
+    children = list(kept)
+    end = element.raw[element.raw.rindex(b"<") :]
+    raw = element.raw[: element.head] + b"".join(child.raw for child in children) + end
+    return Element(
+        name=element.name,
+        ns=element.ns,
+        attrs=element.attrs,
+        children=tuple((child.ns, child.name) for child in children),
+        raw=raw,
+        head=element.head,
+        declared=element.declared,
+    )

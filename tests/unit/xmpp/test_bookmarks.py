@@ -67,3 +67,10 @@ def test_autojoin_is_a_boolean_of_xml_schema(written: str, means: bool) -> None:
     item = f"<conference xmlns='{ns.BOOKMARKS}' autojoin='{written}'/>".encode()
 
     assert Bookmark("a@b", autojoin=means) == bookmarks.read_item("a@b", item)
+
+
+def test_of_two_nicks_the_first_counts() -> None:
+    conference = f"<conference xmlns='{ns.BOOKMARKS_LEGACY}' jid='a@b'><nick>one</nick><nick>two</nick></conference>"
+    found = bookmarks.read_storage(f"<storage xmlns='{ns.BOOKMARKS_LEGACY}'>{conference}</storage>".encode())
+
+    assert "one" == found.bookmarks[0].nick

@@ -116,3 +116,9 @@ def test_a_prefix_of_the_streams_header_is_declared_anew() -> None:
 )
 def test_for_a_component_a_stanzas_own_children_are_in_the_streams_namespace(queued: str, written: str) -> None:
     assert written == for_component(queued.encode()).decode()
+
+
+def test_stanzas_that_name_no_namespace_of_clients_go_to_a_component_as_they_are() -> None:
+    stanza = b"<message><body>1</body></message>"
+
+    assert stanza is for_component(stanza)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.xmpp.delay import delay_child, has_delay_from, stamp
+from gateway.xmpp.delay import delay_child, delayed_copy, has_delay_from, stamp
 from gateway.xmpp.stanza import add_child
 from tests.unit.xmpp.builders import a_message
 
@@ -47,3 +47,13 @@ def test_one_of_several_delays_is_found() -> None:
     message = add_child(add_child(a_message(), delay_child("elsewhere", 0)), delay_child("localhost", 1))
 
     assert has_delay_from(message, "localhost")
+
+
+def test_a_copy_has_its_delay_beside_the_forwarded_stanza() -> None:
+    copy = b"<message><sent xmlns='urn:x'><forwarded xmlns='urn:xmpp:forward:0'>%b</forwarded></sent></message>"
+
+    assert copy % b"<delay/><message/>" == delayed_copy(copy % b"<message/>", b"<delay/>")
+
+
+def test_what_is_no_copy_stays_as_it_is() -> None:
+    assert a_message() == delayed_copy(a_message(), b"<delay/>")

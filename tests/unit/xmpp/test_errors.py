@@ -13,6 +13,7 @@ from gateway.xmpp.errors import (
     StanzaError,
     StreamCondition,
     StreamError,
+    blocked_by_you,
     handled_count_too_high,
 )
 
@@ -70,3 +71,10 @@ def test_a_count_too_high_tells_both_counts() -> None:
 def test_an_error_of_the_peer_is_counted_and_alerts_nobody(error: type[StreamError]) -> None:
     assert error.metric
     assert not error.alert
+
+
+def test_whoever_writes_to_somebody_he_blocks_is_told_why() -> None:
+    error = blocked_by_you().to_bytes()
+
+    assert b"<error type='cancel'><not-acceptable " in error
+    assert b"<blocked xmlns='urn:xmpp:blocking:errors'/>" in error

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.xmpp import ns
-from gateway.xmpp.inner import default_inside, inner, moved, payload
+from gateway.xmpp.inner import default_inside, inner, moved, payload, with_children
 from gateway.xmpp.payload import NotAnElement, read
 from gateway.xmpp.stanza import peek
 
@@ -54,3 +54,14 @@ def test_text_beside_elements_is_refused(content: str) -> None:
 
 def test_an_element_without_content_has_no_children() -> None:
     assert [] == inner(payload(peek(b"<iq id='1'><query xmlns='urn:q'/></iq>")))
+
+
+def test_a_child_is_left_out_and_the_rest_kept() -> None:
+    whole = peek(
+        b"<message xmlns:p='urn:p' to='a@b'> <body>1 &lt; 2</body>\n<p:x y=\"z\"/><body xml:lang='de'>2</body></message>"
+    )
+    rest = with_children(whole, [child for child in inner(whole) if child.name != "x"])
+
+    assert b"<message xmlns:p='urn:p' to='a@b'><body>1 &lt; 2</body><body xml:lang='de'>2</body></message>" == rest.raw
+    assert (whole.attrs, whole.head) == (rest.attrs, rest.head)
+    assert peek(rest.raw).children == rest.children

@@ -12,8 +12,8 @@ from gateway.mailbox.avatars import Avatars, Telling
 from gateway.mailbox.presences import Presences
 from gateway.mailbox.vault import NO_PHOTO, Vault
 from gateway.xmpp import ns
-from gateway.xmpp.children import children
 from gateway.xmpp.element import Element
+from gateway.xmpp.inner import inner
 from gateway.xmpp.jid import JID
 from gateway.xmpp.payload import NotAnElement
 from gateway.xmpp.stanza import add_child, peek
@@ -64,7 +64,7 @@ def _anew(telling: Telling, known: bytes) -> tuple[bytes, bytes] | None:
             return None
         if not telling.asleep:
             return new.raw, b""
-        x = b"".join(child.raw for child in children(new) if (child.ns, child.name) == _X)
+        x = b"".join(child.raw for child in inner(new) if (child.ns, child.name) == _X)
         return new.raw, _showing(peek(telling.asleep), x)
     except NotAnElement:
         return None  # not ours to judge
@@ -94,7 +94,7 @@ def _said(element: Element) -> str | None:
     """What the client said; None: nothing, or that it is not ready to."""
     if _X not in element.children:
         return None
-    found = [child for child in children(element) if (child.ns, child.name) == _X]
+    found = [child for child in inner(element) if (child.ns, child.name) == _X]
     return advertised(found[0].raw) if len(found) == 1 else None
 
 
@@ -102,7 +102,7 @@ def _showing(element: Element, x: bytes) -> bytes:
     """With `x` in place of what it shows."""
     if _X not in element.children:
         return add_child(element.raw, x)
-    kept = b"".join(child.raw for child in children(element) if (child.ns, child.name) != _X)
+    kept = b"".join(child.raw for child in inner(element) if (child.ns, child.name) != _X)
     return add_child(element.raw[: element.head] + kept + element.raw[element.raw.rindex(b"<") :], x)
 
 

@@ -36,15 +36,14 @@ do
   end
 
   -- XEP-0441 section 2.4: what the account wants kept of its messages with this JID, which may be a full one.
-  local function is_wanted(p, user, with)
-    local v = redis.call('HMGET', K.account(p, user), 'mam', 'mam_lists')
-    local bare = bare_of(with)
-    if v[2] == '1' then
-      local said = redis.call('HMGET', K.archive_prefs(p, user), with, bare)
-      if said[1] or said[2] then return (said[1] or said[2]) == 'always' end
+  -- `said`, `lists`: its preference, and '1' if there are lists, as the account's hash has them.
+  local function is_wanted(p, user, with, said, lists)
+    if lists == '1' then
+      local listed = redis.call('HMGET', K.archive_prefs(p, user), with, bare_of(with))
+      if listed[1] or listed[2] then return (listed[1] or listed[2]) == 'always' end
     end
-    local usual = v[1] or redis.call('GET', K.archive_default(p)) or 'always'
-    if usual == 'roster' then return redis.call('HEXISTS', K.roster(p, user), bare) == 1 end
+    local usual = said or redis.call('GET', K.archive_default(p)) or 'always'
+    if usual == 'roster' then return redis.call('HEXISTS', K.roster(p, user), bare_of(with)) == 1 end
     return usual == 'always'
   end
 
@@ -68,9 +67,11 @@ do
 
   -- Keep a stanza. Answers its archive id 'ms-seq', which orders the archive, or nil if it is not wanted.
   function Archive.put(p, user, with, body)
-    if not is_wanted(p, user, with) then return nil end
+    local v = redis.call('HMGET', K.account(p, user), 'mam', 'mam_lists', 'arch_pruned')
+    if not is_wanted(p, user, with, v[1], v[2]) then return nil end
     local id = redis.call('XADD', K.archive(p, user), '*', 'w', with, 's', body)
-    if redis.call('SADD', K.archives(p), user) == 1 then return begin(p, user, id, with, body) end
+    -- An account has `arch_pruned` from its first entry on (see `begin`), so the set need not be asked each time.
+    if not v[3] and redis.call('SADD', K.archives(p), user) == 1 then return begin(p, user, id, with, body) end
     return id
   end
 

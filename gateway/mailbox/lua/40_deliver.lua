@@ -67,10 +67,9 @@ end
 
 -- The stanza with its archive id (XEP-0359) behind its last child. `split`: bytes before its end tag. A bare JID holds
 -- nothing that would have to be escaped (RFC 7622 section 3.3.1).
-local STANZA_ID = "<stanza-id xmlns='urn:xmpp:sid:0' by='%s' id='%s'/>"
-
 local function with_id(body, split, user, id)
-  return string.sub(body, 1, split) .. string.format(STANZA_ID, user, id) .. string.sub(body, split + 1)
+  return string.sub(body, 1, split) .. "<stanza-id xmlns='urn:xmpp:sid:0' by='" .. user .. "' id='" .. id .. "'/>"
+    .. string.sub(body, split + 1)
 end
 
 -- XEP-0280 section 6 and XEP-0297: a copy is no message of its own; it is never stored offline, bounced or copied.
@@ -99,13 +98,10 @@ end
 
 -- What the sender's own mailbox keeps of a message that was taken: the archive's copy, and carbons for other devices.
 local function keep_sent(p, user, sid, to, type, flags, split, body, limits, answer)
-  local id
-  if has(flags, 'a') then
-    id = Archive.put(p, user, to, body)
-    if id then body = with_id(body, split, user, id) end
-  end
+  local id = has(flags, 'a') and Archive.put(p, user, to, body)
   if has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then
     local marks = has(flags, 'h') and 'h' or ''
+    if id then body = with_id(body, split, user, id) end
     copy(p, user, 'sent', type, marks, id or tostring(now()), body, limits, { [sid] = true }, answer)
   end
 end
@@ -123,7 +119,7 @@ local deliver
 --         'blocked-by-you', and 'stale' when another connection has the sender's session: it will send this again
 register('deliver', function(keys, args)
   local p = keys[2]
-  if not p then return deliver(keys, args, {}) end
+  if not p then return deliver(keys, args) end
   local counts, user, to = args[13] ~= '', args[15], args[2] == '' and args[1] or args[1] .. '/' .. args[2]
   local sender, v = K.session(p, args[14]), nil
   if counts then
@@ -131,7 +127,7 @@ register('deliver', function(keys, args)
     if v[1] ~= args[13] or v[2] == ENDING then return { 'stale', 0, '', 0 } end
   end
   if user ~= args[1] and Blocking.blocks(p, user, to) then return { 'blocked-by-you', 0, '', 0 } end
-  local answer = deliver(keys, args, { [args[14]] = true })
+  local answer = deliver(keys, args, args[14])
   local status = answer[1]
   if not TAKEN[status] then return answer end
   if args[7] == 'm' and user ~= args[1] and status ~= 'duplicate' then
@@ -141,7 +137,7 @@ register('deliver', function(keys, args)
   return answer
 end)
 
--- `own`: the sender's session, which gets no copy of what it sent to its own account.
+-- `own_sid`: the sender's session, which gets no copy of what it sent to its own account.
 deliver = function(keys, args, own_sid)
   local p, user, kind, flags, body, limits = keys[1], args[1], args[7], args[9], args[12], limits_of(args, 10)
   local targets, status = targets_of(p, user, args[2], kind, args[8])
@@ -161,7 +157,7 @@ deliver = function(keys, args, own_sid)
     return { 'dropped', 0, '', 0 }
   end
 
-  local answer, stamp, id = { 'ok', 0, '', 0 }, tostring(now()), nil
+  local answer, stamp, id = { 'ok', 0, '', 0 }, nil, nil
   if has(flags, 'a') then
     id = Archive.put(p, user, args[3], body)
     if id then
@@ -170,6 +166,7 @@ deliver = function(keys, args, own_sid)
       flags = string.gsub(flags, 'a', '')
     end
   end
+  stamp = stamp or tostring(now())
   if #targets > 0 then
     status = put_each(p, targets, kind, flags, stamp, args[3], body, limits, answer)
   elseif status == 'store' then
@@ -186,9 +183,10 @@ deliver = function(keys, args, own_sid)
     fate(p, 'accepted', 1)
     if status == 'dropped' then fate(p, id and 'archived' or 'dropped', 1) end
     if status == 'ok' and has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then
-      for _, s in ipairs(targets) do own_sid[s.sid] = true end
+      local except = { [own_sid or ''] = true }
+      for _, s in ipairs(targets) do except[s.sid] = true end
       local marks = string.gsub(flags, '[^wuh]', '')
-      copy(p, user, 'received', args[8], marks, stamp, body, limits, own_sid, answer)
+      copy(p, user, 'received', args[8], marks, stamp, body, limits, except, answer)
     end
   end
   return answer

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateway.features.roster import roster_full
 from gateway.hooks import Feature, PresenceChanged, PresenceSending, Services, SessionView, SubscriptionSent
 from gateway.mailbox.entry import PRESENCE
 from gateway.mailbox.errors import StoreError
@@ -19,7 +18,7 @@ from gateway.mailbox.rosters import RosterSettings
 from gateway.mailbox.subscriptions import BlockedByYou, RosterFull, Subscriptions, plain
 from gateway.telemetry import get_logger
 from gateway.xmpp import ns
-from gateway.xmpp.errors import blocked_by_you
+from gateway.xmpp.errors import blocked_by_you, roster_full
 from gateway.xmpp.jid import JID
 from gateway.xmpp.reading import child_text
 from gateway.xmpp.stanza import Element

@@ -8,7 +8,7 @@ from gateway.hooks import Feature, On, Query, StreamFeatures, Xep
 from gateway.mailbox.rosters import NotInRoster, Rosters, RosterSettings
 from gateway.mailbox.subscriptions import RosterFull
 from gateway.xmpp import ns
-from gateway.xmpp.errors import StanzaCondition, StanzaError
+from gateway.xmpp.errors import StanzaCondition, StanzaError, roster_full
 from gateway.xmpp.jid import JID, JIDError
 from gateway.xmpp.payload import several
 
@@ -55,11 +55,6 @@ def change(query: Query) -> None:
     except RosterFull as full:
         raise roster_full() from full
     query.reply(b"")
-
-
-def roster_full() -> StanzaError:
-    """What a user is told whose roster takes no more items."""
-    return StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "the roster is full")
 
 
 def _item(content: Any) -> dict[str, Any]:

@@ -202,6 +202,11 @@ def handled_count_too_high(h: int, sent: int) -> StreamError:
     return StreamError(StreamCondition.UNDEFINED_CONDITION, text, extra=extra)
 
 
+def roster_full() -> StanzaError:
+    """RFC 6121 §2.3.3: what a user is told whose roster takes no more items."""
+    return StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "the roster is full")
+
+
 def blocked_by_you() -> StanzaError:
     """XEP-0191 §3.3: what comes back of a stanza to somebody whom its sender blocks."""
     return StanzaError(

@@ -15,6 +15,7 @@ from gateway.xmpp.errors import (
     StreamError,
     blocked_by_you,
     handled_count_too_high,
+    roster_full,
 )
 
 
@@ -78,3 +79,7 @@ def test_whoever_writes_to_somebody_he_blocks_is_told_why() -> None:
 
     assert b"<error type='cancel'><not-acceptable " in error
     assert b"<blocked xmlns='urn:xmpp:blocking:errors'/>" in error
+
+
+def test_a_full_roster_asks_to_wait() -> None:
+    assert b"<error type='wait'><resource-constraint " in roster_full().to_bytes()

@@ -112,13 +112,13 @@ class Runner(slixmpp.ClientXMPP):  # type: ignore[misc]  # slixmpp's classes are
         return [[message["offline"]["item"]["node"], message["body"]] for message in messages]
 
 
-async def main() -> None:
+async def main(make: type[Runner] = Runner) -> None:
     client: Runner | None = None
     async for command in commands():
         if command["do"] == "login":
             available = command.pop("available")
             login = Login(**{name: value for name, value in command.items() if name != "do"})
-            client = Runner(login, available=available)
+            client = make(login, available=available)
             client.connect(login.host, login.port)
         elif command["do"] == "quit":
             break

@@ -68,7 +68,7 @@ STANDARDS: Final = (
     Standard(
         "Delayed Delivery",
         "gateway.xmpp.delay",
-        "Stamps what comes late: after a resumption, or from the offline store.",
+        "Stamps what comes late: after a resumption, or from the offline store. Forged stamps of this server go.",
         xep=Xep(203, "2.0"),
     ),
     Standard(

@@ -160,9 +160,9 @@ class Attacker:
         try:
             element = self._stream.receive(MOST_S)
         except StreamEnded as error:
-            raise Fault(f"the stream ended: {error}; {[(each.what, each.to) for each in asked]}") from error
+            raise Fault(f"the stream ended: {error}; {[each.to_xml('') for each in asked]}") from error
         if element.tag == STREAM_ERROR:
-            raise Fault(f"the stream ended: {_shown(element)}; {[(each.what, each.to) for each in asked]}")
+            raise Fault(f"the stream ended: {_shown(element)}; {[each.to_xml('') for each in asked]}")
         return element
 
     def _judge(self, asked: Asked, answer: Element) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from tests.hostile.attacker import Asked, Attacker
 from tests.hostile.valid_requests import HOST, NODE, NODE_CONFIG, form, pubsub
 from tests.support.exchange import everything
 from tests.support.phone import Phone, a_message, stanza
-from tests.support.pieces import Pieces, pieces
+from tests.support.pieces import Pieces, eventually, pieces
 from tests.support.processes import DOMAIN, Account, Settings
 
 SECRET: Final = "zq9"
@@ -30,6 +31,9 @@ TOKEN: Final = "5ec2e7" * 10
 
 VOLATILE: Final = frozenset({"s", "q", "back", "o", "j", "fan", "fates", "ev", "node", "due", "fade", "calls", "cmd"})
 """first words of keys that change by themselves, or with each stanza that reaches a client"""
+
+
+_numbers = itertools.count(1)
 
 
 @dataclass(slots=True)
@@ -44,6 +48,12 @@ class Victim:
     @property
     def jid(self) -> str:
         return self.account.jid
+
+    def settle(self) -> None:
+        """Returns when its client has got everything that was sent to it until now."""
+        name = f"settle{next(_numbers)}"
+        self.phone.send(f"<iq type='get' id='{name}' to='{DOMAIN}'><ping xmlns='{ns.PING}'/></iq>")
+        eventually(lambda: any(each.get("id") == name for each in self.heard[-50:]), "the victim's client")
 
     def serve(self) -> None:
         """Refuses every request, for as long as the stream lives."""

@@ -63,10 +63,12 @@ class ServerSilent(WakegateError):
 class ClientStream:
     """One link to a server. Every wait is bounded by `timeout_s`; a link that ended raises StreamEnded."""
 
-    __slots__ = ("_reader", "_ready", "_sock", "address", "features", "timeout_s")
+    __slots__ = ("_reader", "_ready", "_sock", "address", "features", "lang", "timeout_s")
 
-    def __init__(self, address: Address, *, timeout_s: float = 20.0) -> None:
+    def __init__(self, address: Address, *, timeout_s: float = 20.0, lang: str = "en") -> None:
         self.address = address
+        self.lang = lang
+        """what the stream header says of its stanzas, "" for nothing"""
         self.timeout_s = timeout_s
         self.features = Element("none")
         self._sock: Any = None
@@ -98,8 +100,9 @@ class ClientStream:
     def restart(self) -> Element:
         """Opens a new stream on this link and answers its features (RFC 6120, section 4.3.3)."""
         self._reader = StreamReader()
+        lang = f" xml:lang={quoteattr(self.lang)}" if self.lang else ""
         self.send(
-            f"<?xml version='1.0'?><stream:stream to={quoteattr(self.address.domain)} version='1.0' xml:lang='en' "
+            f"<?xml version='1.0'?><stream:stream to={quoteattr(self.address.domain)} version='1.0'{lang} "
             f"xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}'>"
         )
         self.features = self.expect(f"{{{ns.STREAM}}}features")

@@ -13,6 +13,7 @@ from gevent.event import Event
 from gateway.errors import WakegateError
 from gateway.mailbox.errors import StoreError
 from gateway.sections import LimitSettings
+from gateway.session import stream
 from gateway.session.link import Link
 from gateway.session.negotiation import Negotiation
 from gateway.session.node import Node
@@ -51,6 +52,7 @@ class Connection:
         "_closing",
         "_deadline",
         "_ended",
+        "_lang",
         "_link",
         "_negotiation",
         "_node",
@@ -74,6 +76,8 @@ class Connection:
         self._closing: gevent.Greenlet | None = None
         self._stream_open = False
         self._said_goodbye = False
+        self._lang = ""
+        """of the client's stream, if its stanzas have to say so (RFC 6120 section 8.1.5)"""
         self.session: Session | None = None
         self.heard_at = time.monotonic()
         """when bytes came last"""
@@ -152,6 +156,7 @@ class Connection:
         if self._negotiation is None:
             raise StreamError(StreamCondition.NOT_AUTHORIZED, "the stream is open already")
         self._stream_open = True
+        self._lang = stream.foreign(event.lang)
         self._negotiation.opened(event.attrs)
 
     def _receive(self, element: Element) -> None:
@@ -160,7 +165,7 @@ class Connection:
             if self._negotiation is not None:
                 self._negotiation.receive(element)
         elif element.is_stanza:
-            session.receive(element)
+            session.receive(element.in_language(self._lang) if self._lang else element)
         elif element.ns == ns.SM and self._smacks is not None:
             self._smacks.receive(element)
         elif (handler := self._node.features.nonzas.get((element.ns, element.name))) is not None:

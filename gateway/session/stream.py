@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from gateway.sections import LimitSettings
 from gateway.xmpp.stanza import escape
 
 CLOSE = b"</stream:stream>"
+
+LANG = "en"
+"""what this server speaks, and what every client of it takes for granted (RFC 6120 sections 4.7.4 and 8.1.5)"""
+
+_TAG = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
+_LONGEST_TAG = 35
+"""RFC 5646 section 4.4.1"""
 
 
 def header(*, domain: str, stream_id: str, to: str | None) -> bytes:
@@ -13,8 +22,14 @@ def header(*, domain: str, stream_id: str, to: str | None) -> bytes:
     addressed = f" to='{escape(to)}'" if to else ""
     return (
         "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
-        f" from='{escape(domain)}'{addressed} id='{stream_id}' version='1.0' xml:lang='en'>"
+        f" from='{escape(domain)}'{addressed} id='{stream_id}' version='1.0' xml:lang='{LANG}'>"
     ).encode()
+
+
+def foreign(lang: str) -> str:
+    """The language of a stream, if it has to be said of each stanza that leaves it; "" if not, or if it is none."""
+    is_tag = len(lang) <= _LONGEST_TAG and _TAG.fullmatch(lang)
+    return lang if is_tag and lang.lower() != LANG else ""
 
 
 def features(*parts: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gateway.xmpp import ns
@@ -81,6 +81,14 @@ class Element:
         parts.append(b"/>" if tag.endswith(b"/>") else b">")
         parts.append(raw[self.head :])
         return b"".join(parts)
+
+    def in_language(self, lang: str) -> Element:
+        """The element with its stream's xml:lang, if it has none of its own (RFC 6120 §8.1.5)."""
+        if "xml:lang" in self.attrs:
+            return self
+        raw = self.retagged({"xml:lang": lang})
+        grown = len(raw) - len(self.raw)
+        return replace(self, attrs={**self.attrs, "xml:lang": lang}, raw=raw, head=self.head + grown)
 
     def _has_plain_tag(self, tag: bytes) -> bool:
         """The tag may stand in another stream as it is: no declaration in it, none that is needed behind it."""

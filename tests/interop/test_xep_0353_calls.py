@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.device_clients import DeviceClient, device
+from tests.support.device_clients import DeviceClient, DeviceLibrary, device
 from tests.support.processes import Server, running
 from tests.support.sandbox import WITH_SANDBOX, accepted_pushes
 
-CALLS = "slixmpp_calls"
+CALLS: DeviceLibrary = "slixmpp_calls"
 
 
 def steps(client: DeviceClient, event: str = "call") -> list[tuple[str, str]]:

@@ -41,9 +41,9 @@ class Phone:
     `inbound` counts the stanzas received since `<enabled/>` or `<resumed/>`, plus those of before a resumption.
     """
 
-    def __init__(self, server: HasAddress, account: Account) -> None:
+    def __init__(self, server: HasAddress, account: Account, *, lang: str = "en") -> None:
         self.account = account
-        self.stream = ClientStream(server.address())
+        self.stream = ClientStream(server.address(), lang=lang)
         self.jid = ""
         self.session_id = ""
         self.inbound = 0

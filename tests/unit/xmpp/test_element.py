@@ -118,3 +118,13 @@ def test_the_payload_is_a_dictionary_by_namespaces_and_names() -> None:
 
 def test_the_payload_of_another_namespace_knows_it() -> None:
     assert {"urn:xmpp:sm:3|a": {"@h": "1"}} == first(b"<a xmlns='urn:xmpp:sm:3' h='1'/>").payload()
+
+
+def test_an_element_gets_the_language_of_its_stream_if_it_says_none() -> None:
+    spoken = element(b"<message to='a'><body>b</body></message>").in_language("de")
+
+    assert b"<message xml:lang='de' to='a'>" == spoken.raw[: spoken.head]
+    assert (b"<body>b</body>", "de") == (spoken.inner, spoken.attrs["xml:lang"])
+    assert b"<message from='c' xml:lang='de' to='a'><body>b</body></message>" == spoken.retagged({"from": "c"})
+    itself = element(b"<iq xml:lang='it'/>")
+    assert itself is itself.in_language("de")

@@ -34,7 +34,7 @@ Callback = Callable[[Reply], None]
 """Gets the reply, or a StoreError as a value. Runs in the journal's reader: it must not block."""
 
 LARGEST_GROUP: Final = 300
-"""operations in one group: Redis serves nobody else for the few milliseconds that they take"""
+"""weight of the operations in one group: Redis serves nobody else for the few milliseconds that they take"""
 
 LARGEST_GROUP_BYTES: Final = 1_048_576
 
@@ -74,8 +74,8 @@ class Journal:
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
         self._address = Address.parse(url)
         self._timeout_s = timeout_s
-        self._queued: deque[tuple[bytes, Callback]] = deque()
-        self._sent: deque[tuple[bytes, Callback]] = deque()
+        self._queued: deque[tuple[bytes, Callback, int]] = deque()
+        self._sent: deque[tuple[bytes, Callback, int]] = deque()
         self._wake = Event()
         self._written_at = 0.0
         self._replies: list[Reply] = []
@@ -115,9 +115,12 @@ class Journal:
             why = f": {self._lost_why}" if self._lost_why else ""
             raise StoreUnavailable(f"Redis did not answer within {timeout_s:g} s{why}")
 
-    def submit(self, callback: Callback, *command: Part) -> None:
-        """Queue one command; `callback` gets its reply. Never blocks."""
-        self._queued.append((packed(command), callback))
+    def submit(self, callback: Callback, *command: Part, weight: int = 1) -> None:
+        """Queue one command; `callback` gets its reply. Never blocks.
+
+        `weight`: so many usual operations keep Redis busy for as long.
+        """
+        self._queued.append((packed(command), callback, weight))
         self._idle.clear()
         if not self._sent:
             self._wake.set()
@@ -202,11 +205,12 @@ class Journal:
 
     def _next_group(self) -> bytes:
         queued, sent = self._queued, self._sent
-        parts, size = [_MULTI], 0
-        while queued and len(sent) < LARGEST_GROUP and size < LARGEST_GROUP_BYTES:
+        parts, size, weight = [_MULTI], 0, 0
+        while queued and weight < LARGEST_GROUP and size < LARGEST_GROUP_BYTES:
             sent.append(queued.popleft())
             parts.append(sent[-1][0])
             size += len(sent[-1][0])
+            weight += sent[-1][2]
         if len(sent) == 1:
             return parts[1]
         parts.append(_EXEC)

@@ -34,6 +34,9 @@ Refused = Callable[[str], None]
 PIECE, PIECE_BYTES = 300, 1_048_576
 """answers, and bytes of them, that go into a queue with one operation"""
 
+MET = 100
+"""contacts that are told, or asked, with one operation"""
+
 ANSWER_S = 30.0
 """how long the end of a broadcast is waited for; later its outbox entry is still there"""
 
@@ -44,7 +47,9 @@ _NO_ANSWER: tuple[Any, ...] = (b"ok", (), (), ())
 
 READS, IS_READ = frozenset({"to", "both"}), frozenset({"from", "both"})
 
-_MEET, _RECEIVE, _PRESENCE, _DIRECT = (function(name) for name in ("meet", "receive", "presence", "direct"))
+_MEET, _MEET_ALL, _RECEIVE, _PRESENCE, _DIRECT = (
+    function(name) for name in ("meet", "meet_all", "receive", "presence", "direct")
+)
 
 
 def addressed(stanza: bytes, to: str) -> bytes:
@@ -126,32 +131,78 @@ class Presences:
         that what is queued after that comes behind them. Never blocks.
         """
         answers: list[bytes | str] = []
-        asked = [name for name, subscription in said.contacts if is_initial and subscription in READS]
-        left = len(asked)
+        left = 1
 
-        def answered(contact: str, reply: Any) -> None:
+        def answered(refusing: Sequence[bytes], shown: Sequence[bytes], events: Sequence[bytes]) -> None:
+            for contact in refusing:
+                refused(contact.decode())
+            for kind, flat in ((PRESENCE, shown), (EVENT, events)):
+                for i in range(0, len(flat), 2):
+                    answers.extend((kind, flat[i], flat[i + 1]))
+
+        def done(_reply: Any = None) -> None:
             nonlocal left
             left -= 1
-            if not isinstance(reply, StoreError):
-                if reply[0] == b"refused":
-                    refused(contact)
-                for kind, flat in ((PRESENCE, reply[2]), (EVENT, reply[3])):
-                    for i in range(0, len(flat), 2):
-                        answers.extend((kind, flat[i], flat[i + 1]))
             if left == 0:
                 self.receive(grip, answers)  # nothing if there are none
                 then()
 
+        met: list[tuple[str, bool, bool]] = []
         for name, subscription in said.contacts:
-            asks = is_initial and subscription in READS
-            body = addressed(stanza, name) if subscription in IS_READ else b""
-            if asks or body:
-                done = partial(answered, name) if asks else None
-                self.meet(name, full=full, bare=bare, stanza=body, asks=asks, nodes=said.nodes, then=done)
+            tells, asks = subscription in IS_READ, is_initial and subscription in READS
+            if self._mailbox.component_of(name):
+                left += asks
+                body = addressed(stanza, name) if tells else b""
+                self.meet(name, full=full, bare=bare, stanza=body, asks=asks, then=done if asks else None)
+            elif tells or asks:
+                met.append((name, tells, asks))
+        pieces = [met[i : i + MET] for i in range(0, len(met), MET)]
+        left += len(pieces)
+        for piece in pieces:
+            self._meet_all(piece, full=full, bare=bare, stanza=stanza, nodes=said.nodes, answered=answered, then=done)
         for jid in said.directed:
             self._direct_end(jid, full, bare, stanza, None)
-        if not asked:
-            then()
+        done()
+
+    def _meet_all(
+        self,
+        contacts: Sequence[tuple[str, bool, bool]],
+        *,
+        full: str,
+        bare: str,
+        stanza: bytes,
+        nodes: bytes,
+        answered: Callable[[Sequence[bytes], Sequence[bytes], Sequence[bytes]], None],
+        then: Callable[[], None],
+    ) -> None:
+        """`meet` many: JID, whether it gets `stanza` (which has no `to` yet), whether it is asked. `answered` gets who
+        refused, and flat the presence and the last items that were shown; `then` is called after all of that.
+        """
+
+        def done(reply: Any) -> None:
+            if isinstance(reply, StoreError):
+                then()
+                return
+            told, flat, *shown = reply
+            places, at = placed(flat), 0
+            for (name, *_), n in zip(contacts, told, strict=False):
+                if n:
+                    self._announce(places[at : at + n], addressed(stanza, name))
+                    at += n
+            answered(*shown)
+            if len(told) < len(contacts):  # a piece was enough for one operation
+                self._meet_all(
+                    contacts[len(told) :], full=full, bare=bare, stanza=stanza, nodes=nodes, answered=answered,
+                    then=then,
+                )  # fmt: skip
+            else:
+                then()
+
+        how = [part for name, tells, asks in contacts for part in (name, "t" * tells + "a" * asks)]
+        self._journal.submit(
+            done, "FCALL", _MEET_ALL, len(contacts), *(keys.prefix(name) for name, *_ in contacts), full, bare, stanza,
+            nodes, *self._mailbox.limits, *how, weight=1 + len(contacts) // 2,
+        )  # fmt: skip
 
     def meet(
         self,

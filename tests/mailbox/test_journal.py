@@ -103,6 +103,16 @@ def test_a_lonely_operation_needs_no_transaction(journal: Journal, redis_url: st
     assert before == calls_of(redis_url, "exec")
 
 
+def test_a_group_is_bounded_in_weight(journal: Journal, redis_url: str) -> None:
+    before = calls_of(redis_url, "exec")
+    answers = Answers(4)
+    for _ in range(4):
+        journal.submit(answers, "INCR", "n", weight=LARGEST_GROUP // 2)
+    answers.wait()
+
+    assert 2 == calls_of(redis_url, "exec") - before
+
+
 def test_a_group_is_bounded_in_bytes(journal: Journal, redis_url: str) -> None:
     before = calls_of(redis_url, "exec")
     answers = Answers(40)

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.mailbox import keys
 from gateway.mailbox.entry import Entry
-from gateway.mailbox.presences import addressed
+from gateway.mailbox.presences import PIECE_BYTES, addressed
 from tests.mailbox.people import JULIET, NURSE, ROMEO, People
 from tests.mailbox.world import Client, World
 from workers.sweeper.broadcasts import Broadcasts, away
@@ -47,6 +47,18 @@ def test_initial_presence_comes_back_to_the_resource_that_sent_it(people: People
     people.say(phone, 5, "<status>here</status>")
 
     assert [from_(JULIET, JULIET, "<status>here</status>")] == presences(phone)
+
+
+def test_presence_that_is_a_piece_by_itself_still_reaches_every_contact(people: People) -> None:
+    people.befriend(JULIET, NURSE)
+    contacts = [people.available(user) for user in (ROMEO, NURSE)]
+    juliet = people.world.bind(user=JULIET)
+    status = f"<status>{'x' * PIECE_BYTES}</status>"
+    people.say(juliet, inner=status)
+    people.quiet()
+
+    assert [[from_(JULIET, ROMEO, status)], [from_(JULIET, NURSE, status)]] == [presences(each) for each in contacts]
+    assert {from_(ROMEO, JULIET), from_(NURSE, JULIET)} < set(presences(juliet))
 
 
 def test_initial_presence_goes_to_contacts_and_theirs_is_the_answer(people: People) -> None:

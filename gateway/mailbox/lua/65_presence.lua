@@ -31,8 +31,9 @@ end
 
 -- Presence of all of an account's available sessions for `to`: full JID, stanza, …; with `leaving`, that they are gone.
 -- `sessions`: those, if the caller has them.
-function Presence.of(p, user, to, leaving, sessions)
-  local found = {}
+-- `found`: a list that it goes into.
+function Presence.of(p, user, to, leaving, sessions, found)
+  found = found or {}
   for _, s in ipairs(sessions or available(p, user, '', true)) do
     local body = seen(p, s.sid)
     if body then
@@ -204,27 +205,62 @@ register('direct', function(keys, args)
   return 'ok'
 end)
 
--- meet: somebody's presence comes to a contact, and the contact's presence is the answer (sections 4.2.3, 4.3)
+-- Somebody's presence comes to a contact, and the contact's presence is the answer (sections 4.2.3, 4.3). `who`: {full
+-- JID, bare JID, PEP nodes they want, session that is not told, time}. Presence `stanza` ('' = none) is told in
+-- `placed`; to who `asks` the contact's is told in `shown` (full JID, stanza, …), last items in `events` (name, event, …).
+-- Answers 'ok' | 'refused' (asked, but no subscription lets them see) | 'blocked'.
+local function meet(p, contact, who, stanza, asks, limits, placed, shown, events)
+  if Blocking.blocks(p, contact, who[1]) then return 'blocked' end
+  local sessions = available(p, contact, '', true)
+  if stanza ~= '' then Presence.put(p, contact, who[4], who[5], who[1], stanza, limits, placed, sessions) end
+  if not asks then return 'ok' end
+  local subscription = Roster.subscription(p, contact, who[2])
+  if subscription ~= 'from' and subscription ~= 'both' then return 'refused' end
+  Presence.of(p, contact, who[2], false, sessions, shown)
+  if who[3] ~= '' and Pubsub.last_items then
+    for _, item in ipairs(Pubsub.last_items(p, contact, contact, who[1], who[2], who[3])) do
+      events[#events + 1], events[#events + 2] = item[1], item[2]
+    end
+  end
+  return 'ok'
+end
+
+-- meet: one contact
 -- KEYS[1] prefix
 -- ARGV contact, who comes (full JID), their bare JID, stanza ('' = only asks), '1' if they ask, PEP nodes they want,
 --      session that is not told, queue limit, quota
 -- answers {'ok' | 'refused' (asked, but no subscription lets them see) | 'blocked', {sid, node, position, …},
 --         {full JID, stanza, …}, {name, event, …}}
 register('meet', function(keys, args)
-  local p, contact, from, bare, limits = keys[1], args[1], args[2], args[3], limits_of(args, 8)
-  if Blocking.blocks(p, contact, from) then return { 'blocked', {}, {}, {} } end
-  local placed, shown, events, sessions = {}, {}, {}, available(p, contact, '', true)
-  if args[4] ~= '' then Presence.put(p, contact, args[7], now(), from, args[4], limits, placed, sessions) end
-  if args[5] ~= '1' then return { 'ok', placed, shown, events } end
-  local subscription = Roster.subscription(p, contact, bare)
-  if subscription ~= 'from' and subscription ~= 'both' then return { 'refused', placed, shown, events } end
-  shown = Presence.of(p, contact, bare, false, sessions)
-  if args[6] ~= '' and Pubsub.last_items then
-    for _, item in ipairs(Pubsub.last_items(p, contact, contact, from, bare, args[6])) do
-      events[#events + 1], events[#events + 2] = item[1], item[2]
-    end
+  local who, placed, shown, events = { args[2], args[3], args[6], args[7], now() }, {}, {}, {}
+  local status = meet(keys[1], args[1], who, args[4], args[5] == '1', limits_of(args, 8), placed, shown, events)
+  return { status, placed, shown, events }
+end)
+
+-- meet_all: one contact after another, as the same number of `meet`s would, without what each of those costs besides:
+-- who logs in meets the whole roster. It stops after a piece; then come again with the others.
+-- KEYS[i] prefix of the contact number i
+-- ARGV who comes (full JID), their bare JID, stanza without `to`, PEP nodes they want, queue limit, quota, then of each
+--      contact JID, 't' (is told) | 'a' (is asked) | 'ta'
+-- answers {{number of sessions told, of each contact that was met}, {sid, node, position, …}, {contact that refused, …},
+--         {full JID, stanza, …}, {name, event, …}}
+register('meet_all', function(keys, args)
+  local who, limits = { args[1], args[2], args[4], '', tostring(now()) }, limits_of(args, 5)
+  local at = string.match(args[3], '^<[^%s/>]+()')
+  local head, rest = string.sub(args[3], 1, at - 1) .. " to='", "'" .. string.sub(args[3], at)
+  local told, placed, refused, shown, events, bytes = {}, {}, {}, {}, {}, 0
+  for i = 1, #keys do
+    local contact, how, before, n, m = args[5 + 2 * i], args[6 + 2 * i], #placed, #shown, #events
+    local stanza = has(how, 't') and head .. contact .. rest or ''
+    local status = meet(keys[i], contact, who, stanza, has(how, 'a'), limits, placed, shown, events)
+    if status == 'refused' then refused[#refused + 1] = contact end
+    told[i] = (#placed - before) / 3
+    bytes = bytes + told[i] * #stanza
+    for j = n + 2, #shown, 2 do bytes = bytes + #shown[j] end
+    for j = m + 2, #events, 2 do bytes = bytes + #events[j] end
+    if bytes >= PIECE_BYTES then break end
   end
-  return { 'ok', placed, shown, events }
+  return { told, placed, refused, shown, events }
 end)
 
 -- receive: what others answered to a session's presence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -14,6 +15,9 @@ from tests.support.processes import DOMAIN
 
 Mutation = tuple[str, str]
 """(what is wrong, the payload)"""
+
+IS_THOROUGH: Final = os.environ.get("WAKEGATE_FUZZ") == "thorough"
+"""every mutation is tried; otherwise some of each kind, the same ones in every run"""
 
 LARGE: Final = 200_000
 FIELDS: Final = 1000

@@ -4,7 +4,6 @@ the standard's error, nothing changed, nobody's data seen. A new handler needs i
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 from typing import Final
@@ -13,13 +12,10 @@ import pytest
 
 from gateway.xmpp import ns
 from tests.hostile.attacker import Asked, Attacker, Fault, close_attackers, error_of, told
-from tests.hostile.mutations import misnamed, mutations, parse, split
+from tests.hostile.mutations import IS_THOROUGH, misnamed, mutations, parse, split
 from tests.hostile.stage import Stage, a_stage, differences
 from tests.hostile.valid_requests import DECLARED, HOST, NONZAS, REPLIES, ROWS, Row
 from tests.support.processes import DOMAIN
-
-IS_THOROUGH: Final = os.environ.get("WAKEGATE_FUZZ") == "thorough"
-"""every mutation of every row; otherwise some of each, the same ones in every run"""
 
 MOST_MUTATIONS: Final = 100_000 if IS_THOROUGH else 60
 MOST_ELSEWHERE: Final = 25 if IS_THOROUGH else 3

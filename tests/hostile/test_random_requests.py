@@ -163,6 +163,7 @@ def _rounds() -> Iterator[int]:
             return
 
 
+@pytest.mark.timeout(SECONDS + 120)
 def test_random_requests_change_and_show_nothing_of_anybody_else(stage: Stage) -> None:
     crowd = Crowd(stage)
 

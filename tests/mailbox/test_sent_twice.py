@@ -521,3 +521,24 @@ def test_what_happens_to_items_does_not_bring_a_disabled_account_back(world: Wor
 
     assert [] == seen[3]
     assert not world.redis.exists(keys.key(world.at, "account", JULIET))
+
+
+def test_what_another_device_did_meanwhile_stays(world: World) -> None:
+    """A block, a purge and a change of a node that come again do not undo what came after them."""
+    scene = Scene(world)
+    grip = (*scene.grip, "r1")
+    empty = ("pubsub_empty", *P, JULIET, JULIET, TUNE, "purge", "<purge/>", "e", *LIMITS)
+    configure = ("pubsub_configure", "@third", 1, JULIET, JULIET, TUNE, '{"max_items": 2}', "", "e", 10, *LIMITS)
+    block = ("block", JULIET, *grip, BLOCK_PUSH, 100, *LIMITS, "friar@localhost")
+    for operation in (empty, configure, block):
+        scene.call(*operation)
+    scene.stage.publish(item="newer")
+    scene.call("pubsub_configure", "@fourth", 1, JULIET, JULIET, TUNE, '{"max_items": 5}', "", "e", 10, *LIMITS)
+    tablet = (scene.tablet.sid, scene.tablet.grip.epoch, "r2", "<unblock xmlns='urn:xmpp:blocking'/>")
+    scene.call("unblock", JULIET, *tablet, *LIMITS, "friar@localhost")
+    for operation in (empty, configure, block):
+        scene.call(*operation)
+
+    assert ["newer"] == scene.stage.ids()
+    assert 5 == json.loads(world.hash("nodes", JULIET)[TUNE])["max_items"]
+    assert not world.redis.exists(keys.key(world.at, "blocked", JULIET))

@@ -21,12 +21,14 @@ function Blocking.blocks(p, user, jid)
   return false
 end
 
+-- Has this session's request been done? The list may have been changed by another device since.
+local function is_done(p, s, request) return redis.call('HGET', K.session(p, s.sid), 'block_request') == request end
+
 -- Tell every session that asked for the list; a request that comes again after a lost connection tells nothing anew,
 -- but the owners still learn where the first one is.
 local function push_list(p, user, s, request, payload, limits, answer)
-  local key = K.session(p, s.sid)
-  local is_repeated = redis.call('HGET', key, 'block_request') == request
-  redis.call('HSET', key, 'block_request', request)
+  local is_repeated = is_done(p, s, request)
+  redis.call('HSET', K.session(p, s.sid), 'block_request', request)
   for _, each in ipairs(sessions_of(p, user)) do
     local v = redis.call('HMGET', K.session(p, each.sid), 'blocklist', 'jid')
     if v[1] == '1' then
@@ -117,6 +119,7 @@ register('block', function(keys, args)
   local p, user, key = keys[1], args[1], K.blocked(keys[1], args[1])
   local s = own(p, args[2], args[3])
   if not s then return { 'stale' } end
+  if is_done(p, s, args[4]) then return push_list(p, user, s, args[4], args[5], limits_of(args, 7), { 'ok', {} }) end
   local jids, added, told = { unpack(args, 9) }, {}, {}
   local contacts = concerned_by(p, user, jids)
   for _, jid in ipairs(jids) do
@@ -138,6 +141,7 @@ register('unblock', function(keys, args)
   local p, user, key = keys[1], args[1], K.blocked(keys[1], args[1])
   local s = own(p, args[2], args[3])
   if not s then return { 'stale' } end
+  if is_done(p, s, args[4]) then return push_list(p, user, s, args[4], args[5], limits_of(args, 6), { 'ok', {} }) end
   local jids, told = { unpack(args, 8) }, {}
   if #jids == 0 then jids = redis.call('SMEMBERS', key) end
   local removed = {}

@@ -152,6 +152,7 @@ register('pubsub_empty', function(keys, args)
   if args[6] == 'purge' or config.notify_delete then
     answer = announce(p, owner, args[4], node, config, '', args[7], args[8], limits_of(args, 9), again)
   end
+  if again then return answer end   -- what is there now was published since
   drop_all(p, owner, node)
   if args[6] == 'delete' then
     redis.call('HDEL', K.nodes(p, owner), node)
@@ -173,10 +174,12 @@ register('pubsub_configure', function(keys, args)
   if redis.call('EXISTS', K.account(p, owner)) == 0 then return { 'no-account' } end
   local config, again = config_of(p, owner, node), is_repeated(p, args[1], args[2])
   if not config then return { 'item-not-found' } end
-  for name, value in pairs(cjson.decode(args[6])) do config[name] = value end
-  redis.call('HSET', K.nodes(p, owner), node, cjson.encode(config))
-  take(p, args[1], args[2])
-  trim(p, owner, node, config, tonumber(args[9]))
+  if not again then
+    for name, value in pairs(cjson.decode(args[6])) do config[name] = value end
+    redis.call('HSET', K.nodes(p, owner), node, cjson.encode(config))
+    take(p, args[1], args[2])
+    trim(p, owner, node, config, tonumber(args[9]))
+  end
   if args[7] == '' or not config.notify_config then return NOBODY end
   return announce(p, owner, args[4], node, config, '', args[7], args[8], limits_of(args, 10), again)
 end)

@@ -67,7 +67,7 @@ class Device:
         self._waiting: deque[Pending] = deque()
         self._acks = AckState()
         self._session_id = ""
-        self._early: list[tuple[str, str]] | None = None
+        self._early: list[tuple[tuple[str, str], bool]] | None = None
         self._confirmed: set[str] = set()
         self._query = ""
         self._forgets = False
@@ -219,14 +219,19 @@ class Device:
         self._look(self._last)
         self._send("<presence/>")
         self._request(f"<ping xmlns='{ns.PING}'/>", "get")
-        unordered = {archive_id for archive_id, _ in self._early or []} - self._known
+        unordered = self._unordered()
         if unordered:
             self.counts["looked once more"] += 1
             self._look(self._last)
-        early, self._early = self._early or [], None
+        early, self._early = [one for one, _ in self._early or []], None
         while_looking = AFTER_A_BREAK if self._is_interrupted else WHILE_LOOKING
         for one in early:
             self._show(one, FOR_THE_ORDER if one[0] in unordered else while_looking)
+
+    def _unordered(self) -> set[str]:
+        """Archive ids of what was kept back and not shown, unless nothing of it had waited: then it is in order."""
+        early = [(one[0], is_late) for one, is_late in self._early or [] if one[0] not in self._known]
+        return {archive_id for archive_id, _ in early} if any(is_late for _, is_late in early) else set()
 
     def _look(self, last: str) -> None:
         """Everything behind `last`. If messages of its own have no answer, that is what it had when it wrote the first
@@ -294,8 +299,7 @@ class Device:
         if not given:
             return  # a chat state
         if self._early is not None:
-            self._early.append((given[0], origin_of(message)))
-            self.counts["kept back" + " late" * is_late] += 1
+            self._early.append(((given[0], origin_of(message)), is_late))
         else:
             self._show((given[0], origin_of(message)), UNACKNOWLEDGED)
 

@@ -118,13 +118,23 @@ def block(query: Query) -> None:
 
 
 def unblock(query: Query) -> None:
-    """XEP-0191 sections 3.4 and 3.5: without items, everybody."""
-    jids = [jid for jid, _ in _items(_content(query, "unblock"))]
+    """XEP-0191 sections 3.4 and 3.5: with nothing in it, everybody. Who wrote items that are none meant somebody."""
+    content = _content(query, "unblock")
+    jids = [jid for jid, _ in _items(content)]
+    if not jids and not _is_empty(content):
+        raise StanzaError(
+            StanzaCondition.BAD_REQUEST, "items say whom to unblock, or nothing at all that it is everybody"
+        )
     session = query.session
     answer = Blocklists(query.services.mailbox).unblock(
         session.grip, str(session.jid.bare), map(str, jids), push=_payload("unblock", jids)
     )
     _settle(query, answer)
+
+
+def _is_empty(content: Any) -> bool:
+    """Nothing is in it but attributes."""
+    return content is None or (isinstance(content, dict) and all(name.startswith("@") for name in content))
 
 
 def guard(event: StanzaReceived) -> None:

@@ -238,6 +238,27 @@ def test_odd_elements_outside_of_stanzas_are_taken(stage: Stage, name: tuple[str
     assert [] == [each for each in attacker.unasked if not each.tag.endswith("}presence")]
 
 
+@pytest.mark.parametrize(
+    "inner",
+    [
+        f"<item xmlns='' jid='enemy@{DOMAIN}'/>",
+        f"<item xmlns='{ns.BLOCKING}x' jid='enemy@{DOMAIN}'/>",
+        f"<items jid='enemy@{DOMAIN}'/>",
+        f"enemy@{DOMAIN}",
+    ],
+)
+def test_an_unblock_of_items_that_are_none_unblocks_nobody(stage: Stage, inner: str) -> None:
+    attacker = stage.attacker(knows=False)
+    block = f"<block xmlns='{ns.BLOCKING}'><item jid='enemy@{DOMAIN}'/><item jid='foe@{DOMAIN}'/></block>"
+    attacker.ask([Asked("block", "set", "", block)])
+
+    (answer,) = attacker.ask([Asked("unblock", "set", "", f"<unblock xmlns='{ns.BLOCKING}'>{inner}</unblock>")])
+    (left,) = attacker.ask([Asked("list", "get", "", f"<blocklist xmlns='{ns.BLOCKING}'/>")])
+
+    assert "bad-request" == error_of(answer)
+    assert left is not None and 2 == len(left[0])
+
+
 STANZAS: Final = {
     "no id": "<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>",
     "an empty id": "<iq type='get' id=''><ping xmlns='urn:xmpp:ping'/></iq>",

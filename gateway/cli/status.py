@@ -15,7 +15,7 @@ from gateway.errors import WakegateError
 from gateway.mailbox import embedded
 from gateway.mailbox.overview import collect
 from gateway.mailbox.settings import RedisSettings
-from gateway.sections import ServerSettings
+from gateway.sections import ComponentsSettings, ServerSettings
 
 
 class NotRunningError(WakegateError):
@@ -37,7 +37,7 @@ def status(as_json: bool, config: tuple[Path, ...]) -> None:
     if settings.of(RedisSettings).url == embedded.EMBEDDED and not embedded.is_answering(data_dir):
         raise NotRunningError(f"Wakegate does not run on {data_dir}: start it with `wakegate up`, or give its --config")
     with connect(settings) as journal:
-        found = collect(journal, time.time()).to_json()
+        found = collect(journal, time.time(), settings.of(ComponentsSettings).domains).to_json()
     click.echo(json.dumps(found, ensure_ascii=False) if as_json else as_text(found))
 
 
@@ -57,6 +57,13 @@ def as_text(found: dict[str, Any]) -> str:
     lines.append(f"dead letters     {push['dead_letters']}")
     lines.append(f"push outcomes    {_counts(push['outcomes'])}")
     lines.append(f"outbox           {found['outbox']} stanzas")
+    archive = found["archive"]
+    ended = "no archiver has run yet" if archive["round_s"] is None else f"last round {archive['round_s']} s ago"
+    lines.append(f"archives         {archive['accounts']}; {archive['moved']} entries moved to SQL, {ended}")
+    lines.extend(
+        f"component        {domain}: {'connected' if is_there else 'not connected'}"
+        for domain, is_there in found["components"].items()
+    )
     return "\n".join(lines)
 
 

@@ -60,6 +60,11 @@ class ArchiveMoves:
         """SQL has committed everything up to that id: it leaves Redis. None: nothing was moved, others may try."""
         self._call("archive_moved", user, self._token, "" if upto is None else to_text(upto))
 
+    def finished(self, count: int, at_ms: int) -> None:
+        """A round over all buckets has ended, and moved so many entries: for operators."""
+        self._journal.call("HINCRBY", keys.ARCHIVER, "moved", count)
+        self._journal.call("HSET", keys.ARCHIVER, "round_ms", at_ms)
+
     def prune(self, user: str, upto: int) -> bool:
         """Everything up to that id is gone for readers, and out of Redis; then it may be deleted in SQL.
 

@@ -21,6 +21,9 @@ NODES = ROOT + "nodes"
 DEAD_NODES = ROOT + "dead"
 """set: nodes whose supervisor saw them die; reaped at once instead of after their lease."""
 
+ARCHIVER = ROOT + "moves"
+"""hash: moved (entries that archivers have moved to SQL, ever), round_ms (when the last whole round ended)"""
+
 DEAD_LETTERS = ROOT + "push:dead"
 """stream: push jobs that were given up, with the reason; trimmed by age."""
 

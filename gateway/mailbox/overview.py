@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +27,29 @@ class NodeLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveLine:
+    """`accounts` that have an archive; `moved`: entries that archivers have moved to SQL, ever; `round_s`: for how long
+    no archiver has finished a round, None if none ever did.
+    """
+
+    accounts: int
+    moved: int
+    round_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything at one moment. `oldest_event_s`: for how long the oldest push event has waited, None if none waits."""
+    """Everything at one moment. `oldest_event_s`: for how long the oldest push event has waited, None if none waits;
+    `components`: domain of each configured one -> whether it is connected.
+    """
 
     nodes: tuple[NodeLine, ...]
     census: Census
     outcomes: dict[str, int]
     dead_letters: int
     oldest_event_s: float | None
+    archive: ArchiveLine
+    components: dict[str, bool]
 
     @property
     def live(self) -> int:
@@ -71,11 +87,17 @@ class Overview:
                 "dead_letters": self.dead_letters,
                 "outcomes": dict(sorted(self.outcomes.items())),
             },
+            "archive": {
+                "accounts": self.archive.accounts,
+                "moved": self.archive.moved,
+                "round_s": None if self.archive.round_s is None else round(self.archive.round_s, 1),
+            },
+            "components": dict(sorted(self.components.items())),
         }
 
 
-def collect(journal: Journal, now: float) -> Overview:
-    """Look at everything; `now` in seconds since 1970. Raises StoreError."""
+def collect(journal: Journal, now: float, components: Iterable[str] = ()) -> Overview:
+    """Look at everything; `now` in seconds since 1970, `components`: the configured domains. Raises StoreError."""
     census = Accounts(journal).census()
     dead = nodes.declared_dead(journal)
     heartbeats = nodes.heartbeats(journal)
@@ -86,14 +108,35 @@ def collect(journal: Journal, now: float) -> Overview:
         outcomes=Pushes(journal).outcomes(),
         dead_letters=int(journal.call("XLEN", keys.DEAD_LETTERS)),
         oldest_event_s=max(0.0, now - census.oldest_event_ms / 1000) if census.oldest_event_ms else None,
+        archive=_archive(journal, now),
+        components={domain: _is_connected(journal, domain) for domain in components},
     )
 
 
 def _sessions_of(journal: Journal, node: str) -> int:
-    """In one round trip: all buckets are asked before the last answer is waited for."""
+    return _members(journal, "owned", node)
+
+
+def _members(journal: Journal, name: str, *parts: str) -> int:
+    """Of this set in all buckets. In one round trip: all are asked before the last answer is waited for."""
     counts: list[Any] = []
     buckets = [keys.bucket_prefix(bucket) for bucket in range(keys.BUCKETS)]
     for bucket in buckets[:-1]:
-        journal.submit(counts.append, "SCARD", keys.key(bucket, "owned", node))
-    counts.append(journal.call("SCARD", keys.key(buckets[-1], "owned", node)))
+        journal.submit(counts.append, "SCARD", keys.key(bucket, name, *parts))
+    counts.append(journal.call("SCARD", keys.key(buckets[-1], name, *parts)))
     return sum(count for count in counts if isinstance(count, int))
+
+
+def _archive(journal: Journal, now: float) -> ArchiveLine:
+    moved, round_ms = journal.call("HMGET", keys.ARCHIVER, "moved", "round_ms")
+    age = max(0.0, now - int(round_ms) / 1000) if round_ms else None
+    return ArchiveLine(_members(journal, "archives"), int(moved or 0), age)
+
+
+def _is_connected(journal: Journal, domain: str) -> bool:
+    """A component's mailbox has one session at most; while somebody is connected, a node owns it."""
+    at = keys.prefix(domain)
+    for sid in journal.call("HVALS", keys.key(at, "resources", domain)):
+        if journal.call("HGET", keys.key(at, "session", sid.decode()), "node"):
+            return True
+    return False

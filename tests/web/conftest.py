@@ -45,9 +45,9 @@ def world(redis_url: str) -> Iterator[World]:
         yield world
 
 
-def ask_over(journal: Journal) -> Iterator[Ask]:
+def ask_over(journal: Journal, components: tuple[str, ...] = ()) -> Iterator[Ask]:
     """Starts the pages on a free port; gives a function that asks for one."""
-    server = HttpServer(["127.0.0.1:0"], Pages(Snapshots(journal), Dashboard.load()))
+    server = HttpServer(["127.0.0.1:0"], Pages(Snapshots(journal, components=components), Dashboard.load()))
     server.start()
 
     def ask(path: str, method: str = "GET") -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.mailbox import keys, nodes
+from gateway.mailbox.archive_moves import ArchiveMoves
+from gateway.mailbox.components import Components
 from gateway.mailbox.embedded import EmbeddedServer
 from gateway.mailbox.journal import Journal
 from tests.mailbox.world import JULIET, ROMEO, WAIT_S, World, a_message, waited
@@ -57,6 +60,24 @@ def test_the_status_is_what_the_store_holds(world: World, ask: Ask) -> None:
         status["push"][name] for name in ("events_waiting", "retries", "dead_letters", "outcomes")
     )
     assert 0 <= status["push"]["oldest_event_s"] < 60
+
+
+def test_what_an_archiver_did_and_who_is_connected_are_told(world: World) -> None:
+    moves = ArchiveMoves(world.journal, token="w", recent_ms=0, recent=0)
+    moves.finished(3, int(time.time() * 1000) - 5000)
+    moves.finished(4, int(time.time() * 1000) - 5000)
+    Components(world.mailbox).claim(domain="chat.localhost", sid="c1", owner="o", wait_ms=1000)
+    with contextmanager(ask_over)(world.journal, ("chat.localhost", "sms.localhost")) as ask:
+        status, found = ask("/api/status").json, metrics(ask("/metrics").text)
+
+    assert (7, True) == (status["archive"]["moved"], 5 <= status["archive"]["round_s"] < 60)
+    assert {"chat.localhost": True, "sms.localhost": False} == status["components"]
+    assert (7, 1, 0) == (
+        found["wakegate_archive_entries_moved_total",],
+        found["wakegate_component_connected", "chat.localhost"],
+        found["wakegate_component_connected", "sms.localhost"],
+    )
+    assert 5 <= found["wakegate_archive_round_age_seconds",] < 60
 
 
 def test_the_metrics_say_the_same(world: World, ask: Ask) -> None:

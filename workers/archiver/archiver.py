@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
 import gevent
 from gevent.event import Event
@@ -64,24 +64,30 @@ class Archiver:
 
     def round(self, *, prune: bool = True) -> None:
         """Do once what there is to do. Raises StoreError, ArchiveError when nothing more can be done now."""
+        count = 0
         for bucket in range(keys.BUCKETS):
             # First what was removed: it is what somebody wanted gone.
             for user, upto in list(self._moves.removed(bucket)):
                 if self._retention.erase_removed(user, upto):
                     log.info("archive_erased")
-            self._each(self._mover.move, self._moves.due(bucket))
+            count += self._each(self._mover.move, self._moves.due(bucket))
             if prune:
                 self._each(self._retention.prune, self._moves.due(bucket, everybody=True))
+        if not self._stopping.is_set():
+            self._moves.finished(count, int(time.time() * 1000))
 
-    def _each(self, work: Callable[[str], Any], users: Iterable[str]) -> None:
+    def _each(self, work: Callable[[str], int | None], users: Iterable[str]) -> int:
+        """What was done for each, in sum."""
+        count = 0
         for user in users:
             if self._stopping.is_set():
-                return
+                break
             try:
-                work(user)
+                count += work(user) or 0
             except (StoreCorrupt, ArchiveRefused) as error:
                 # One account's broken data must not keep others from their turn.
                 log.error("archive_not_moved", user=user, error=str(error))
+        return count
 
     def _run(self) -> None:
         while not self._stopping.is_set():

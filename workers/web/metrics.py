@@ -48,6 +48,14 @@ class _Families(Collector):
         yield _gauge("push_retries_waiting", "Pushes that are tried again later.", census.retries)
         yield _gauge("push_dead_letters", "Pushes that were given up and can be replayed.", found.dead_letters)
         yield _counters("push_outcomes", "Pushes by how they ended.", "outcome", found.outcomes)
+        yield _gauge("archives", "Accounts that have an archive.", found.archive.accounts)
+        moved = found.archive.moved
+        yield CounterMetricFamily("wakegate_archive_entries_moved", "Archive entries moved to SQL.", value=moved)
+        if found.archive.round_s is not None:
+            age = found.archive.round_s
+            yield _gauge("archive_round_age_seconds", "Since an archiver finished a round over all archives.", age)
+        there = {domain: float(is_there) for domain, is_there in found.components.items()}
+        yield _gauges("component_connected", "1 if the external component is connected.", "domain", there)
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:

@@ -10,7 +10,7 @@ from gevent.event import Event
 from gateway.mailbox.embedded import resolve
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.settings import RedisSettings
-from gateway.sections import ListenSettings, ServerSettings
+from gateway.sections import ComponentsSettings, ListenSettings, ServerSettings
 from gateway.settings import Settings
 from gateway.supervisor import notify_ready
 from gateway.telemetry import get_logger
@@ -32,7 +32,8 @@ def run(settings: Settings) -> None:
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopping.set)
-    server = HttpServer(settings.of(ListenSettings).web, Pages(Snapshots(journal), Dashboard.load()))
+    snapshots = Snapshots(journal, components=settings.of(ComponentsSettings).domains)
+    server = HttpServer(settings.of(ListenSettings).web, Pages(snapshots, Dashboard.load()))
     journal.start()
     try:
         server.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import gevent
 from gevent.lock import RLock
@@ -25,8 +25,11 @@ PING_S = 2.0
 class Snapshots:
     """Overviews of one store."""
 
-    def __init__(self, journal: Journal, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, journal: Journal, *, components: Iterable[str] = (), clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._journal = journal
+        self._components = tuple(components)
         self._clock = clock
         self._lock = RLock()
         self._taken_at = 0.0
@@ -52,7 +55,7 @@ class Snapshots:
     def _fresh(self) -> Overview:
         if self._newest is None or self._clock() - self._taken_at >= FRESH_S:
             self._need_connection()
-            self._newest = collect(self._journal, time.time())
+            self._newest = collect(self._journal, time.time(), self._components)
             self._taken_at = self._clock()
         return self._newest
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from xml.etree.ElementTree import Element
 
 import pytest
 
@@ -13,16 +12,12 @@ from gateway.demo.stream import ServerSilent, Unexpected, condition_of
 from gateway.xmpp import ns
 from tests.support import adhoc, archive
 from tests.support.component import TwoGateways, two_gateways
-from tests.support.eventing import Client, befriend, is_event, node_of, publish, text_of
-from tests.support.exchange import copy_of, enable_carbons
+from tests.support.eventing import Client, befriend, node_of, publish, text_of
+from tests.support.exchange import enable_carbons
 from tests.support.iq import ask as iq
 from tests.support.iq import error_of, refusal, result
 from tests.support.people import (
-    IQ,
-    ITEM,
     MESSAGE,
-    PRESENCE,
-    QUERY,
     roster,
     roster_get,
     roster_set,
@@ -32,6 +27,7 @@ from tests.support.people import (
 )
 from tests.support.phone import HasAddress, Phone, sm, stanza
 from tests.support.processes import Account, Server
+from tests.support.watching import body, fence, presence, push, until
 
 FADES_AFTER_S = 1
 BODY = stanza("body")
@@ -49,46 +45,6 @@ def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoGateways]:
     with two_gateways(tmp_path_factory.mktemp("two"), settings) as both:
         both.server.stock_accounts(50)
         yield both
-
-
-def until(phone: Phone, matches: Callable[[Element], bool]) -> Element:
-    """The first element that matches; others are passed over. Raises ServerSilent if it does not come."""
-    while True:
-        element = phone.next()
-        if matches(element):
-            return element
-
-
-def presence(phone: Phone, from_: str, type_: str = "", status: str | None = None) -> Element:
-    """The next presence from this JID, or bare JID, of this type."""
-
-    def matches(element: Element) -> bool:
-        is_from = (element.get("from") or "").startswith(from_) and element.get("type", "") == type_
-        return element.tag == PRESENCE and is_from and status in (None, element.findtext(stanza("status")))
-
-    return until(phone, matches)
-
-
-def body(phone: Phone) -> str:
-    """The next message's body, be it a copy's or not."""
-    message = until(phone, lambda element: element.tag == MESSAGE and not is_event(element))
-    return message.findtext(BODY) or "copy: " + copy_of(message, phone).body
-
-
-def push(phone: Phone) -> dict[str, str]:
-    """The item of the next roster push, but for its groups."""
-    found = until(phone, lambda element: element.tag == IQ and element.find(QUERY) is not None).find(f"{QUERY}/{ITEM}")
-    assert found is not None
-    return dict(found.attrib)
-
-
-def fence(phone: Phone) -> list[Element]:
-    """What came until now."""
-    phone.send(f"<iq type='get' id='two' to='localhost'><ping xmlns='{ns.PING}'/></iq>")
-    found: list[Element] = []
-    while (element := phone.next()).get("id") != "two":
-        found.append(element)
-    return found
 
 
 def device(at: HasAddress, account: Account, resource: str, words: str = "<presence/>") -> Phone:

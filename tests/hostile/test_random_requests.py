@@ -38,8 +38,10 @@ LIFE: Final = 20
 ADMIN: Final = "user1"
 """the first account of a server"""
 
-TREES: Final = [parse(row.payload) for row in ROWS.values()]
-ELEMENTS: Final = [element for tree in TREES for element in tree.iter() if not element.tag.endswith("}remove")]
+TREES: Final = [parse(row.payload) for row in ROWS.values() if row.name != "removal"]
+ELEMENTS: Final = [element for tree in TREES for element in tree.iter() if split(element.tag)[1] != "remove"]
+"""but what would end the attacker's account"""
+
 NAMESPACES: Final = sorted(
     {value for name, value in vars(ns).items() if name.isupper() and isinstance(value, str)} - {ns.XML}
 )
@@ -82,7 +84,7 @@ def payloads(draw: st.DrawFn) -> tuple[str, Element]:
     """(type, payload): of a handler, or of anybody; its content fits in part."""
     type_, namespace, name = draw(st.sampled_from(HANDLED))
     fitting = [tree for tree in TREES if split(tree.tag)[0] == namespace]
-    inside = [element for tree in fitting for element in tree.iter()][1:]
+    inside = [element for tree in fitting for element in tree.iter() if element in ELEMENTS][1:]
     content = st.one_of(elements, st.sampled_from(inside)) if inside else elements
     root = Element(f"{{{namespace}}}{name}", draw(attributes))
     root.extend(draw(st.lists(content, max_size=3)))

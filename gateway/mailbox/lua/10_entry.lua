@@ -38,34 +38,38 @@ local function fate(p, name, n) if n > 0 then redis.call('HINCRBY', K.fates(p), 
 --   how, unnotified: of a session that is ending
 --
 -- What every delivery and ack needs is read at once; the rest when it is first asked for, which for a session that
--- consumes is hardly ever.
+-- consumes is hardly ever: a field costs as much as a third of a command.
 local function read_rest(s, name)
   local v = redis.call('HMGET', K.session(s.prefix, s.sid), 'user', 'gen', 'important_acked', 'covered', 'urgent',
-    'inherited', 'reg')
+    'inherited', 'reg', 'epoch', 'carbons', 'flush')
   s.user, s.gen, s.important_acked, s.covered = v[1], tonumber(v[2]), tonumber(v[3]), tonumber(v[4])
-  s.urgent, s.inherited, s.reg = tonumber(v[5]), tonumber(v[6]), v[7] == '1'
+  s.urgent, s.inherited, s.reg, s.carbons = tonumber(v[5]), tonumber(v[6]), v[7] == '1', v[9] == '1'
+  s.epoch, s.flush = rawget(s, 'epoch') or v[8], rawget(s, 'flush') or tonumber(v[10] or 0)   -- may be set by now
   return rawget(s, name)
 end
 
 local LAZY = { __index = read_rest }
 
-local function load(p, sid)
-  local v = redis.call('HMGET', K.session(p, sid), 'state', 'node', 'tail', 'acked', 'back', 'overdue', 'priority',
-    'important', 'pending', 'epoch', 'aside', 'carbons', 'inactive', 'flush')
-  if not v[1] then return nil end
+local function session_of(p, sid, v)
   return setmetatable({
     prefix = p, sid = sid, state = v[1], node = v[2], tail = tonumber(v[3]), acked = tonumber(v[4]),
     back = tonumber(v[5]), overdue = v[6] == '1', priority = v[7], important = tonumber(v[8]),
-    pending = tonumber(v[9]), epoch = v[10], aside = v[11] == '1',
-    carbons = v[12] == '1', inactive = v[13] == '1', flush = tonumber(v[14] or 0),
+    pending = tonumber(v[9]), aside = v[10] == '1', inactive = v[11] == '1', epoch = v[12],
   }, LAZY)
+end
+
+local function load(p, sid)
+  local v = redis.call('HMGET', K.session(p, sid), 'state', 'node', 'tail', 'acked', 'back', 'overdue', 'priority',
+    'important', 'pending', 'aside', 'inactive')
+  return v[1] and session_of(p, sid, v) or nil
 end
 
 -- A session that the caller owns: nil when its epoch is stale or it has ended. A fence for every write to a session.
 local function own(p, sid, epoch)
-  local s = load(p, sid)
-  if not s or s.epoch ~= epoch or s.state == ENDING then return nil end
-  return s
+  local v = redis.call('HMGET', K.session(p, sid), 'state', 'node', 'tail', 'acked', 'back', 'overdue', 'priority',
+    'important', 'pending', 'aside', 'inactive', 'epoch')
+  if v[12] ~= epoch or v[1] == ENDING then return nil end
+  return session_of(p, sid, v)
 end
 
 -- The tail, as far as the session's cursor may see it: an inactive client is written to when something urgent comes.

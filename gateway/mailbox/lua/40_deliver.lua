@@ -91,8 +91,11 @@ end
 
 -- Copies for the account's other devices that asked for them.
 local function copy(p, user, way, type, flags, stamp, body, limits, except, answer)
-  for _, s in ipairs(sessions_of(p, user)) do
-    if s.carbons and not except[s.sid] then copy_for(p, s, user, way, type, flags, stamp, body, limits, answer) end
+  for _, sid in ipairs(redis.call('HVALS', K.resources(p, user))) do
+    if not except[sid] and redis.call('HGET', K.session(p, sid), 'carbons') == '1' then
+      local s = load(p, sid)
+      if s and s.state ~= ENDING then copy_for(p, s, user, way, type, flags, stamp, body, limits, answer) end
+    end
   end
 end
 

@@ -159,7 +159,8 @@ register('presence', function(keys, args)
   local s = own(p, args[1], args[2])
   if not s then return { 'stale' } end
   local key, former, was_available, placed = K.session(p, s.sid), s.priority, is_available(s), {}
-  local v = redis.call('HMGET', key, 'serial', 'former_priority', 'told', 'resource', 'ujid', 'notify')
+  local v = redis.call('HMGET', key, 'serial', 'former_priority', 'told', 'resource', 'ujid', 'notify', 'user')
+  s.user = v[7]
   local directed, is_new = {}, tonumber(args[7]) > tonumber(v[1])
   if is_new then
     if args[3] == '' then directed = take_directed(p, s.sid) end

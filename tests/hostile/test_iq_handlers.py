@@ -27,7 +27,7 @@ GHOST: Final = f"ghost@{DOMAIN}"
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with a_stage(tmp_path_factory.mktemp("stage"), 400) as stage:
+    with a_stage(tmp_path_factory.mktemp("stage"), 300) as stage:
         yield stage
 
 
@@ -128,18 +128,15 @@ def asked_one_by_one(stage: Stage, attacker: Attacker, requests: list[Asked]) ->
     return refused
 
 
-@pytest.mark.parametrize("name", rows())
-def test_what_only_looks_like_a_request_is_nobodys(stage: Stage, name: str) -> None:
-    row = ROWS[name]
+def test_what_only_looks_like_a_request_is_nobodys(stage: Stage) -> None:
     attacker = stage.attacker(knows=False)
-    found = list(misnamed(filled(row.payload, attacker)))
-    own = attacker.account.jid
+    addresses = ("", attacker.account.jid, DOMAIN, HOST)
 
-    answers = attacker.ask(
-        Asked(what, row.type, to, payload) for to in ("", own, DOMAIN, HOST) for what, payload in found
-    )
+    for name in rows():
+        found = list(misnamed(filled(ROWS[name].payload, attacker)))
+        answers = attacker.ask(Asked(what, ROWS[name].type, to, payload) for to in addresses for what, payload in found)
 
-    assert {"service-unavailable"} == set(map(error_of, answers))
+        assert {"service-unavailable"} == set(map(error_of, answers)), name
 
 
 @pytest.mark.parametrize("name", rows())

@@ -53,4 +53,4 @@ def test_the_suite_says_yes_where_everything_is_declared_and_no_with_what_is_mis
 
 
 def test_each_standard_is_tested_with_a_foreign_library() -> None:
-    assert "" == output("--untested").strip()
+    assert not [line for line in output("--untested") if line.strip()]

@@ -137,7 +137,7 @@ STANDARDS: Final = (
     Standard(
         "XMPP: Instant Messaging and Presence",
         "gateway.router",
-        "Rosters with versioning and pre-approval, subscriptions, presence, delivery; among the accounts of this server and its "
+        "Rosters with versioning and pre-approval, subscriptions, presence, delivery; among this server's accounts and "
         "components.",
         rfc=6121,
     ),

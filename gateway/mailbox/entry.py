@@ -2,11 +2,11 @@
 
     <kind><flags>|<stamp>|<fan-out id>|<stanza bytes>
 
-kind   m message, q iq request, r iq response or a request of the server's own, p presence, c carbon copy, e pubsub event
+kind   m message, q iq request, r iq response or a request of the server's own, p presence, c carbon copy, e event
 flags  s may be stored offline, w wakes the phone, u urgent (a call), b may be bounced, d waited, so that it is late
        c other devices get a copy, a archived, h may wait while the client is inactive
-stamp  when the mailbox took it, ms since 1970; of what is archived the archive's id, `ms-seq`. One older than the stream
-       that writes it gets a <delay/>
+stamp  when the mailbox took it, ms since 1970; of what is archived the archive's id, `ms-seq`. One older than the
+       stream that writes it gets a <delay/>
 id     names the message when several sessions hold a copy of it; empty otherwise
 """
 

@@ -46,7 +46,7 @@ def away(presence: bytes, since_ms: int) -> bytes:
 
 
 class Broadcasts:
-    """Works off outbox entries `presence`, `subscription` and `visibility`. All of it may run twice. Raises StoreError."""
+    """Works off outbox entries `presence`, `subscription`, `visibility`. All of it may run twice. Raises StoreError."""
 
     def __init__(self, mailbox: Mailbox, sweep: Sweep) -> None:
         self._sweep = sweep

@@ -100,12 +100,15 @@ local function copy(p, user, way, type, flags, stamp, body, limits, except, answ
 end
 
 -- What the sender's own mailbox keeps of a message that was taken: the archive's copy, and carbons for other devices.
-local function keep_sent(p, user, sid, to, type, flags, split, body, limits, answer)
+-- `args`: those of `deliver`.
+local function keep_sent(p, to, args, answer)
+  local user, flags, body = args[15], args[9], args[12]
   local id = has(flags, 'a') and Archive.put(p, user, to, body)
   if has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then
     local marks = has(flags, 'h') and 'h' or ''
-    if id then body = with_id(body, split, user, id) end
-    copy(p, user, 'sent', type, marks, id or tostring(now()), body, limits, { [sid] = true }, answer)
+    if id then body = with_id(body, tonumber(args[16]), user, id) end
+    local except = { [args[14]] = true }
+    copy(p, user, 'sent', args[8], marks, id or tostring(now()), body, limits_of(args, 10), except, answer)
   end
 end
 
@@ -134,7 +137,7 @@ register('deliver', function(keys, args)
   local status = answer[1]
   if not TAKEN[status] then return answer end
   if args[7] == 'm' and user ~= args[1] and status ~= 'duplicate' then
-    keep_sent(p, user, args[14], to, args[8], args[9], tonumber(args[16]), args[12], limits_of(args, 10), answer)
+    keep_sent(p, to, args, answer)
   end
   if counts then answer[2] = keep_inbound(sender, tonumber(v[3]), tonumber(args[5])) end
   return answer

@@ -87,9 +87,7 @@ register('deliver_component', function(keys, args)
   if Blocking.blocks(p, user, to) then return { 'blocked-by-you', 0, '', 0 } end
   local reply = enqueue(keys[1], args)
   local status = reply[1]
-  if status == 'ok' and args[7] == 'm' then
-    keep_sent(p, user, sid, to, args[8], args[9], tonumber(args[16]), args[12], limits_of(args, 10), reply)
-  end
+  if status == 'ok' and args[7] == 'm' then keep_sent(p, to, args, reply) end
   if counts and (status == 'ok' or status == 'duplicate') then
     reply[2] = keep_inbound(K.session(p, sid), tonumber(v[3]), tonumber(args[5]))
   end

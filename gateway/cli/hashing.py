@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -48,7 +49,8 @@ class Hasher:
         self._process.wait(STOP_TIMEOUT_S)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):  # a pipe that broke still holds what it could not write
+                    pipe.close()
 
     def fields(self, passwords: Sequence[str]) -> list[dict[str, str] | str]:
         """For each password `Credentials.to_fields`, or why it cannot be used. Raises HashingError."""

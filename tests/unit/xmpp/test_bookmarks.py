@@ -74,3 +74,10 @@ def test_of_two_nicks_the_first_counts() -> None:
     found = bookmarks.read_storage(f"<storage xmlns='{ns.BOOKMARKS_LEGACY}'>{conference}</storage>".encode())
 
     assert "one" == found.bookmarks[0].nick
+
+
+def test_a_nick_is_read_whatever_attributes_it_has() -> None:
+    conference = f"<conference xmlns='{ns.BOOKMARKS_LEGACY}' jid='a@b'><nick x='y'>one</nick></conference>"
+    found = bookmarks.read_storage(f"<storage xmlns='{ns.BOOKMARKS_LEGACY}'>{conference}</storage>".encode())
+
+    assert "one" == found.bookmarks[0].nick

@@ -171,6 +171,9 @@ class StanzaTraits:
     `store`: may wait in offline storage. `wakes`: worth waking a phone for. `urgent`: a call. `bounces`: its sender
     may get an error. `carbon`: other devices get a copy. `archive`: kept in the archives. `hold`: may wait while a
     client is inactive.
+
+    Most messages are of few shapes, and what a shape means is remembered: the stanza's type with its children's names.
+    Who looks at anything else in it says `is_typical = False`.
     """
 
     stanza: Element
@@ -182,6 +185,7 @@ class StanzaTraits:
     carbon: bool = False
     archive: bool = False
     hold: bool = False
+    is_typical: bool = True
 
 
 @dataclass(slots=True)
@@ -299,11 +303,16 @@ class StreamFeatures:
 
 @dataclass(frozen=True, slots=True)
 class On:
-    """A handler of a hook. `hook` is the dataclass it wants."""
+    """A handler of a hook. `hook` is the dataclass it wants.
+
+    `having`, of StanzaReceived: it has nothing to do with messages but those with a child in one of these namespaces
+    (None: with any message). Saying so spares most messages the whole hook.
+    """
 
     hook: type
     handler: Callable[[Any], None]
     phase: Phase = Phase.ACT
+    having: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,6 +375,9 @@ class Features:
             self.hosts.update(feature.hosts)
         for on in (*(on for one in features for on in one.hooks), *(on for one in off for on in one.without)):
             handlers.setdefault(on.hook, []).append(on)
+        received = handlers.get(StanzaReceived, ())
+        self._any_message = any(on.having is None for on in received)
+        self._marks = frozenset[str]().union(*(on.having for on in received if on.having is not None))
         self._handlers = {
             hook: [on.handler for on in sorted(ons, key=lambda on: on.phase)] for hook, ons in handlers.items()
         }
@@ -378,6 +390,13 @@ class Features:
     def wants(self, hook: type) -> bool:
         """Whether anybody listens to this hook: spares making an event that nobody gets."""
         return hook in self._handlers
+
+    def heeds(self, stanza: Element) -> bool:
+        """Whether anybody has something to do with this stanza before it is routed (StanzaReceived)."""
+        if stanza.name != "message" or self._any_message:
+            return True
+        marks = self._marks
+        return any(child[0] in marks for child in stanza.children)
 
     def fire(self, event: H) -> H:
         """Hand `event` to every handler of its hook, in order of phase; answers the event as they left it."""

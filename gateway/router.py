@@ -24,6 +24,9 @@ REFUSED = frozenset({Status.BOUNCE, Status.NO_ACCOUNT, Status.FULL})
 
 COMPONENT_AWAY = StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "the component is away, or does not keep up")
 
+SHAPES, LONGEST_SHAPE = 1000, 500
+"""shapes of messages whose traits are remembered, and characters of such a one at most: what strangers make us keep"""
+
 MESSAGE_TYPES = frozenset({"chat", "normal", "groupchat", "headline", "error"})
 
 SUBSCRIPTIONS = frozenset({"subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe"})
@@ -98,7 +101,7 @@ class Router:
         self.settings = settings
         self._placed = placed
         self._recheck = recheck
-        self._is_heard = features.wants(StanzaReceived)
+        self._flags: dict[tuple[str | None, tuple[tuple[str, str], ...]], str] = {}
         self._has_subscriptions = presence.NAME in features.names
 
     def route(self, element: Element, to: JID | None, inbound: Inbound) -> None:
@@ -106,7 +109,7 @@ class Router:
 
         `to` None is the sender's own account (RFC 6120 section 10.3).
         """
-        if self._is_heard:
+        if self.features.heeds(element):
             element = self.features.fire(StanzaReceived(inbound.session, element, to, self)).element
         if element.name == "iq":
             self._route_iq(element, to or inbound.session.jid.bare, to is None, inbound)
@@ -149,8 +152,21 @@ class Router:
             inbound.settled()
             return
         self._mailbox_of(to)
-        traits = self.features.fire(StanzaTraits(element, self.settings, bounces=kind != "error"))
-        self._deliver(element, to, entry.MESSAGE, kind, flags_of(traits), inbound)
+        self._deliver(element, to, entry.MESSAGE, kind, self._flags_for(element, kind), inbound)
+
+    def _flags_for(self, element: Element, kind: str) -> str:
+        """A message's traits as an entry's flags. Most messages are of a few shapes, so they are computed once."""
+        shape = (element.attrs.get("type"), element.children)
+        flags = self._flags.get(shape)
+        if flags is None:
+            traits = self.features.fire(StanzaTraits(element, self.settings, bounces=kind != "error"))
+            flags = flags_of(traits)
+            length = sum(len(namespace) + len(name) for namespace, name in element.children)
+            if traits.is_typical and length <= LONGEST_SHAPE and (shape[0] is None or shape[0] in MESSAGE_TYPES):
+                if len(self._flags) >= SHAPES:
+                    self._flags.clear()
+                self._flags[shape] = flags
+        return flags
 
     def _route_presence(self, element: Element, to: JID | None, inbound: Inbound) -> None:
         type_ = element.attrs.get("type")

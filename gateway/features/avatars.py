@@ -111,7 +111,7 @@ FEATURE = Feature(
     xep=Xep(153, "1.1.1"),
     hooks=(
         On(PresenceSending, broadcast, Phase.REWRITE),
-        On(StanzaReceived, direct, Phase.REWRITE),
+        On(StanzaReceived, direct, Phase.REWRITE, frozenset()),
         On(CardChanged, changed, Phase.OBSERVE),
     ),
     requires=("vcard",),

@@ -171,6 +171,6 @@ FEATURE = Feature(
     disco=(ns.BLOCKING, ns.REPORTING),
     account_disco=(ns.BLOCKING,),
     iq_get={(ns.BLOCKING, "blocklist"): fetch},
-    hooks=(On(StanzaReceived, guard, Phase.GUARD),),
+    hooks=(On(StanzaReceived, guard, Phase.GUARD, frozenset()),),
     iq_set={(ns.BLOCKING, "block"): block, (ns.BLOCKING, "unblock"): unblock},
 )

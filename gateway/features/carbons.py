@@ -25,8 +25,10 @@ def traits(event: StanzaTraits) -> None:
     stanza = event.stanza
     if stanza.has(ns.CARBONS) or stanza.has(ns.HINTS, "no-copy"):
         return
-    if stanza.has(ns.MUC_USER, "x") and not _is_eligible_of_room(event):
-        return
+    if stanza.has(ns.MUC_USER, "x"):
+        event.is_typical = False
+        if not _is_eligible_of_room(event):
+            return
     type_ = stanza.attrs.get("type", "normal")
     if type_ in ("chat", "error") or (stanza.has(ns.MUC_USER, "x") and _invites(stanza)):
         event.carbon = type_ != "groupchat"

@@ -36,4 +36,4 @@ def _is_forged(child: Element, domains: list[str]) -> bool:
         return False
 
 
-FEATURE = Feature(name="delays", hooks=(On(StanzaReceived, strip, Phase.REWRITE),))
+FEATURE = Feature(name="delays", hooks=(On(StanzaReceived, strip, Phase.REWRITE, frozenset({ns.DELAY})),))

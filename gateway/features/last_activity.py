@@ -77,5 +77,5 @@ FEATURE = Feature(
     account_disco=(ns.LAST_ACTIVITY,),
     iq_get={(ns.LAST_ACTIVITY, "query"): _UPTIME.answer},
     open=frozenset({("get", ns.LAST_ACTIVITY, "query")}),
-    hooks=(On(StreamFeatures, _UPTIME.begin), On(StanzaReceived, guard, Phase.GUARD)),
+    hooks=(On(StreamFeatures, _UPTIME.begin), On(StanzaReceived, guard, Phase.GUARD, frozenset())),
 )

@@ -41,5 +41,5 @@ FEATURE = Feature(
     xep=Xep(359, "0.7.0"),
     disco=(ns.STANZA_ID,),
     account_disco=(ns.STANZA_ID,),
-    hooks=(On(StanzaReceived, strip, Phase.REWRITE),),
+    hooks=(On(StanzaReceived, strip, Phase.REWRITE, frozenset({ns.STANZA_ID})),),
 )

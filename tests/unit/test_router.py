@@ -7,7 +7,7 @@ import pytest
 
 from gateway.configuration import read
 from gateway.features import FEATURES
-from gateway.hooks import Feature, Features, Query
+from gateway.hooks import Feature, Features, On, Query, StanzaTraits
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
@@ -165,3 +165,30 @@ def test_a_stanza_has_one_outcome(world: World, what: str) -> None:
     (outcome,) = world.route(data, to)
 
     assert expected in outcome if expected else outcome == b""
+
+
+def test_what_a_shape_means_is_asked_once_and_only_for_typical_ones(world: World) -> None:
+    asked: list[str] = []
+
+    def note(event: StanzaTraits) -> None:
+        asked.append(event.stanza.raw.decode())
+        event.is_typical = not event.stanza.has("urn:x")
+
+    features = Features((Feature(name="notes", hooks=(On(StanzaTraits, note),)),))
+    router = Router(
+        node="here", domains=frozenset({"localhost"}), mailbox=world.mailbox, features=features, settings=read(),
+        placed=lambda entry, stanza: None, recheck=lambda user: None,
+    )  # fmt: skip
+    shapes = [
+        "<message><body>1</body></message>",
+        "<message><body>2</body></message>",
+        "<message type='chat'><body>3</body></message>",
+        "<message><y xmlns='urn:x'/></message>",
+        "<message><y xmlns='urn:x'/></message>",
+        f"<message><{'z' * 600}/></message>",
+        f"<message><{'z' * 600}/></message>",
+    ]
+    for count, shape in enumerate(shapes, 1):
+        router.route(peek(shape.encode()), JID.parse("juliet@localhost"), Stanza(count))
+
+    assert [shapes[0], *shapes[2:]] == asked

@@ -12,9 +12,9 @@ import gevent
 from gevent.event import Event
 
 from gateway.archive import opening
+from gateway.composition import Features
 from gateway.features import offline
 from gateway.features.selection import FeatureSettings, selected
-from gateway.hooks import Features
 from gateway.mailbox import keys, nodes
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.embedded import resolve

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from gateway.composition import Features
 from gateway.features import presence
-from gateway.hooks import Features, Handler, Query, Reply, SessionView, StanzaReceived, StanzaTraits
+from gateway.hooks import Handler, Query, Reply, SessionView, StanzaReceived, StanzaTraits
 from gateway.mailbox import entry
 from gateway.mailbox.errors import StoreError, StoreUnavailable
 from gateway.mailbox.mailbox import Mailbox

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.hooks import FeatureClash, Features
+from gateway.composition import FeatureClash, Features
 from gateway.settings import setting
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.hooks import Features
+from gateway.composition import Features
 from gateway.mailbox import entry
 from gateway.mailbox.components import Claimed
 from gateway.mailbox.model import Grip, Origin

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.hooks import Features
+from gateway.composition import Features
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import Placed

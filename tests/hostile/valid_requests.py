@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.composition import Features
 from gateway.features import FEATURES
-from gateway.hooks import Features
 from gateway.xmpp import ns
 from tests.support.processes import DOMAIN, PASSWORD
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.composition import Features
 from gateway.features.pep import owner, requests
-from gateway.hooks import Features, Query
+from gateway.hooks import Query
 from gateway.mailbox.interests import Interests
 from gateway.xmpp import ns
 from gateway.xmpp.errors import StanzaError

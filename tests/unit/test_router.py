@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from gateway.composition import Features
 from gateway.configuration import read
 from gateway.features import FEATURES
-from gateway.hooks import Feature, Features, On, Query, StanzaTraits
+from gateway.hooks import Feature, On, Query, StanzaTraits
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from gateway.composition import FeatureClash, Features
 from gateway.features import FEATURES
-from gateway.hooks import Feature, FeatureClash, Features, On, Phase, Query
+from gateway.hooks import Feature, On, Phase, Query
 
 
 @dataclass

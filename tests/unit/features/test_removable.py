@@ -2,9 +2,10 @@
 
 import pytest
 
+from gateway.composition import Features
 from gateway.features import FEATURES
 from gateway.features.selection import FeatureSettings, selected
-from gateway.hooks import Feature, Features
+from gateway.hooks import Feature
 
 
 def declared(feature: Feature) -> set[object]:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from gateway.composition import Features
 from gateway.configuration import read
 from gateway.features import FEATURES
-from gateway.hooks import Features, StanzaTraits
+from gateway.hooks import StanzaTraits
 from gateway.xmpp import ns
 from gateway.xmpp.stanza import peek
 

@@ -10,8 +10,9 @@ from typing import Any, cast
 import pytest
 
 from gateway.adhoc import Ask, Command, Done, Note, Request
+from gateway.composition import Features
 from gateway.features import commands
-from gateway.hooks import Feature, Features, Query, Services, SessionView
+from gateway.hooks import Feature, Query, Services, SessionView
 from gateway.mailbox.commands import MOST, CommandSession, CommandSessions
 from gateway.mailbox.mailbox import Mailbox
 from gateway.xmpp import ns

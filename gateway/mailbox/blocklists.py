@@ -62,8 +62,9 @@ class Blocklists:
         return bool(self._mailbox.journal.call("FCALL", function("does_block"), 1, keys.prefix(user), user, str(jid)))
 
     def _call(self, operation: str, grip: Grip, *arguments: bytes | str | int) -> list[Any] | Refusal:
-        reply = self._mailbox.journal.call("FCALL", function(operation), 1, grip.at, *arguments)
-        return reply[1:] if reply[0] == b"ok" else reply[0].decode()  # type: ignore[no-any-return]
+        reply: list[Any] = self._mailbox.journal.call("FCALL", function(operation), 1, grip.at, *arguments)
+        refusal: Refusal = reply[0].decode()
+        return reply[1:] if reply[0] == b"ok" else refusal
 
 
 def _change(user: str, reply: list[Any]) -> Change:

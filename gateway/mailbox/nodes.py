@@ -127,9 +127,11 @@ class Sweep:
             if reply[0] == b"done":
                 return count
 
-    def outbox(self, bucket: int, most: int = 100) -> list[tuple[str, dict[str, bytes]]]:
-        """Entries that wait to be bounced: (id, {do, user, stanza})."""
-        reply = self._call("outbox", bucket, most)
+    def outbox(self, bucket: int, most: int = 100, *, spared_ms: int = 0) -> list[tuple[str, dict[str, bytes]]]:
+        """Entries that wait to be bounced or handed on: (id, {do, user, stanza}). What is to be handed on and younger
+        than `spared_ms` is not among them: who wrote it is still at it.
+        """
+        reply = self._call("outbox", bucket, most, spared_ms)
         return [
             (entry.decode(), {fields[i].decode(): fields[i + 1] for i in range(0, len(fields), 2)})
             for entry, fields in reply

@@ -334,3 +334,11 @@ def test_a_removed_account_leaves_nothing_behind_at_its_contacts(people: People)
 
     assert ("none", "none") == (people.state(ROMEO, JULIET), people.state(NURSE, JULIET))
     assert 0 == people.world.redis.exists(*(keys.key(people.world.at, name, JULIET) for name in ("roster", "requests")))
+
+
+def test_what_a_gateway_has_just_written_is_left_to_it(people: People) -> None:
+    people.call(JULIET, "subscription_out", JULIET, ROMEO, "subscribe", plain(JULIET, ROMEO, "subscribe"), 1000, 5000, 1)
+    sweep, bucket = people.world.sweep, people.world.bucket
+
+    assert [] == sweep.outbox(bucket, spared_ms=60_000)
+    assert [b"subscription"] == [fields["do"] for _, fields in sweep.outbox(bucket)]

@@ -55,7 +55,7 @@ def a_sweeper(url: str, *, lease_s: float = LEASE_S, **smacks: object) -> Iterat
     journal = Journal(url)
     sweep = Sweep(journal, smacks=settings, offline=offline)
     mailbox = Mailbox(journal, node="", smacks=settings, offline=offline)
-    sweeper = Sweeper(journal, sweep, Bouncer(mailbox, sweep, domains=["localhost"]), Leases(lease_s))
+    sweeper = Sweeper(journal, sweep, Bouncer(mailbox, sweep, domains=["localhost"], spared_ms=0), Leases(lease_s))
     journal.start()
     journal.wait_up(WAIT_S)
     try:

@@ -24,13 +24,29 @@ from gateway.mailbox.journal import Journal
 from gateway.mailbox.library import function
 
 
-class Registration(msgspec.Struct, frozen=True, kw_only=True):
+class Filters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which messages a device is not woken for, as its client said when it registered (`tigase:push:filter:*`).
+
+    `muted`: bare JIDs. `rooms`: room's bare JID -> "always", "never", or "mentioned" and the nickname there, e.g.
+    "mentioned:Romeo"; a room that is not named is "mentioned" without a nickname. `ignore_unknown`: only who stands in
+    the roster wakes.
+    """
+
+    muted: tuple[str, ...] = ()
+    rooms: dict[str, str] = {}
+    ignore_unknown: bool = False
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One XEP-0357 registration: what the push of one device needs.
 
     It belongs to the account and the device, not to a stream.
 
-    `service` and `node` as the client gave them; `form` is its publish-options form, verbatim; `sid` the session it is
-    linked to; `at` when it was registered, ms since 1970 (set by the mailbox).
+    `service` and `node` as the client gave them; `sid` the session it is linked to; `at` when it was registered, ms
+    since 1970 (set by the mailbox). `app`, `token`: for this server's own push service; `token` of Web Push is the
+    endpoint's URL, and `p256dh` and `auth` its keys (RFC 8291, base64url). `voip_token`: the device's PushKit token, for
+    calls. `app` "": `service` is somebody else's app server, and `form` the client's publish-options form, verbatim XML
+    or "". `encryption`: "aes-128-gcm" or "aes-256-gcm", `key` its key in base64 (tigase:push:encrypt:0).
     """
 
     service: str
@@ -39,9 +55,15 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     resource: str
     app: str
     token: str
+    voip_token: str = ""
+    p256dh: str = ""
+    auth: str = ""
     environment: str = ""
     content: str = ""
     form: str = ""
+    encryption: str = ""
+    key: str = ""
+    filters: Filters | None = None
     at: float = 0
 
     @property

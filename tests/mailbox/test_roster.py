@@ -337,7 +337,7 @@ def test_a_removed_account_leaves_nothing_behind_at_its_contacts(people: People)
 
 
 def test_what_a_gateway_has_just_written_is_left_to_it(people: People) -> None:
-    people.call(JULIET, "subscription_out", JULIET, ROMEO, "subscribe", plain(JULIET, ROMEO, "subscribe"), 1000, 5000, 1)
+    people.call(JULIET, "subscription_out", JULIET, ROMEO, "subscribe", plain(JULIET, ROMEO, "subscribe"), 9, 99, 9)
     sweep, bucket = people.world.sweep, people.world.bucket
 
     assert [] == sweep.outbox(bucket, spared_ms=60_000)

@@ -44,6 +44,14 @@ class AppSettings:
     ca_file: str = setting(
         "", help='PEM file with the certificate authorities to trust for `endpoint`; "" = the system\'s.'
     )
+    vapid_key_file: str = setting(
+        "", help="Web Push: PEM file with the P-256 key that signs (RFC 8292); clients subscribe with its public half."
+    )
+    vapid_subject: str = setting("", help="Web Push: mailto: or https: address under which push services reach you.")
+    allow_private: bool = setting(
+        False, help="Web Push: endpoints may be in private networks. For tests and closed networks only."
+    )
+    service: str = setting("", help="App server: its JID (XEP-0357); a registration's token is the node there.")
     content: str = setting(
         "none", choices=CONTENTS, help="The most that is told to the provider. A client may ask for less."
     )
@@ -51,6 +59,13 @@ class AppSettings:
         "New message", help="What an iPhone shows when the app itself does not replace it in time."
     )
     call_text: str = setting("Incoming call", help="The same for a call.")
+    missed_call_text: str = setting("Missed call", help="The same for a call that ended unanswered.")
+    message_key: str = setting("", help="iPhone: localisation key in place of message_text (loc-key).")
+    call_key: str = setting("", help="The same for a call.")
+    missed_call_key: str = setting("", help="The same for a missed call.")
+    sound: str = setting("default", help='iPhone: name of the sound for a message; "" = none.')
+    call_sound: str = setting("default", help="The same for a call.")
+    badge: bool = setting(True, help="iPhone: show the number of unread messages on the app's icon.")
 
     def faults(self) -> Iterator[str]:
         """What is missing or not there yet, one line each, beginning with the setting's name."""
@@ -108,6 +123,45 @@ class PushSettings:
         least=0,
         most=3600,
         help="Least time between two pushes to one device; one trailing push makes up.",
+    )
+    offered_grace: float = setting(
+        60.0,
+        unit="s",
+        least=0,
+        most=3600,
+        help="A link that breaks when everything was written to it already: wait this long before the push.",
+    )
+    active_grace: float = setting(
+        0.0,
+        unit="s",
+        least=0,
+        most=600,
+        help="While another device of the account is active, wait this long for it to show the message.",
+    )
+    inactive_ack_delay: float = setting(
+        5.0,
+        unit="s",
+        least=0,
+        most=3600,
+        help="As smacks_max_ack_delay, for a client that said it is inactive (XEP-0352) and can be pushed.",
+    )
+    wake_on_restart: bool = setting(
+        False, help="Wake all devices whose connections a dead gateway held, though nothing waits for them."
+    )
+    wake_rate: float = setting(50.0, unit="devices/s", least=0.1, most=10_000, help="How fast wake_on_restart goes.")
+    background_gap: float = setting(
+        1200.0,
+        unit="s",
+        least=0,
+        most=86_400,
+        help="Least time between two pushes to one iPhone that show nothing; Apple throttles more.",
+    )
+    trace_length: int = setting(
+        200, unit="decisions", least=0, most=10_000, help="Kept per account for `wakegate push trace`; 0 = none."
+    )
+    trace_days: int = setting(7, unit="days", least=1, most=90, help="For how long they are kept.")
+    drain: float = setting(
+        20.0, unit="s", least=0, most=300, help="How long a stopping worker finishes what it has in hand."
     )
     expiry: int = setting(
         14_400, unit="s", least=60, most=2_419_200, help="For how long a wake-up for a message is worth delivering."

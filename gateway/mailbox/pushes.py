@@ -44,9 +44,9 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     `service` and `node` as the client gave them; `sid` the session it is linked to; `at` when it was registered, ms
     since 1970 (set by the mailbox). `app`, `token`: for this server's own push service; `token` of Web Push is the
-    endpoint's URL, and `p256dh` and `auth` its keys (RFC 8291, base64url). `voip_token`: the device's PushKit token, for
-    calls. `app` "": `service` is somebody else's app server, and `form` the client's publish-options form, verbatim XML
-    or "". `encryption`: "aes-128-gcm" or "aes-256-gcm", `key` its key in base64 (tigase:push:encrypt:0).
+    endpoint's URL, and `p256dh` and `auth` its keys (RFC 8291, base64url). `voip_token`: the device's PushKit token,
+    for calls. `app` "": `service` is somebody else's app server, and `form` the client's publish-options form, verbatim
+    XML or "". `encryption`: "aes-128-gcm" or "aes-256-gcm", `key` its key in base64 (tigase:push:encrypt:0).
     """
 
     service: str

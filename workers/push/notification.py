@@ -39,8 +39,8 @@ class Content(IntEnum):
         """The lesser of what the operator allows for the app and what the user's registration asks for ("" = the
         app's).
 
-        A word that is not known means NONE: what cannot be understood must not reveal more. So does "encrypted": what is
-        told then, only the device can read, and that is the payload's business.
+        A word that is not known means NONE: what cannot be understood must not reveal more. So does "encrypted": what
+        is told then, only the device can read, and that is the payload's business.
         """
         known = {member.name.lower(): member for member in cls}
         limit = known.get(app, cls.NONE)
@@ -51,12 +51,13 @@ class Content(IntEnum):
 class Push:
     """One push for one device.
 
-    `token` is the provider's device token, `voip_token` its PushKit token if a VoIP push is to be sent instead ("" = no);
-    `environment` is "production", "sandbox", "auto" or "" for the app's.
-    `urgent` means that something will be shown; `kind` says why ("message", "call", "call-ended", "last-call", ...).
-    `count` messages wait for the device, `unread` are unread in the account (the badge; None = not known), `requests` ask
-    for a subscription. `call` is the id of the call (XEP-0353). `push_id` is a UUID that stays the same over retries, `expires_at` UNIX seconds. `node` is
-    the client's own name for the registration (XEP-0357), so that an app with several accounts knows which one to wake.
+    `token` is the provider's device token, `voip_token` its PushKit token if a VoIP push is to be sent instead ("" =
+    no); `environment` is "production", "sandbox", "auto" or "" for the app's. `urgent` means that something will be
+    shown; `kind` says why ("message", "call", "call-ended", "last-call", ...). `count` messages wait for the device,
+    `unread` are unread in the account (the badge; None = not known), `requests` ask for a subscription. `call` is the
+    id of the call (XEP-0353). `push_id` is a UUID that stays the same over retries, `expires_at` UNIX seconds. `node`
+    is the client's own name for the registration (XEP-0357), so that an app with several accounts knows which one to
+    wake.
     """
 
     app: str

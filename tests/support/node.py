@@ -1,6 +1,6 @@
 """Foreign Node programs for tests: what tests/others/node/package.json names, installed once and found again.
 
-Another package is added by `npm install --omit-lockfile-registry-resolved --ignore-scripts NAME@VERSION` in that directory:
+Another package is added there by `npm install --omit-lockfile-registry-resolved --ignore-scripts NAME@VERSION`:
 a lock file then says name, version and hash, but not which registry it came from.
 """
 

@@ -36,6 +36,9 @@ CAPS = ROOT + "caps"
 DECOY_SECRET = ROOT + "decoy"
 """string: random, the same for all nodes; keeps SASL from telling which accounts there are"""
 
+PUSH_ANSWERS = ROOT + "push:answers:"
+"""prefix of lists, by push worker: what foreign app servers answered it (XEP-0357); expire by themselves."""
+
 OUTCOMES = ROOT + "push:outcomes"
 """hash: push outcome -> count, for `wakegate status` and the dashboard."""
 
@@ -61,6 +64,8 @@ KEYS: dict[str, Key] = {
     "resources": Key("res:{}", "hash", "resourcepart -> session id", "the account's"),
     "offline": Key("off:{}", "list", "entries that wait for an available resource, oldest first", "until drained"),
     "registrations": Key("push:{}", "hash", "service JID and node -> registration (JSON)", "the account's"),
+    "unread": Key("unread:{}", "zset", "conversation and time of each message nobody has looked at", "30 days"),
+    "calls": Key("calls:{}", "hash", "call's id -> who called, is it over, which devices rang (JSON)", "two minutes"),
     "blocked": Key("block:{}", "set", "JIDs this account blocks (XEP-0191)", "the account's"),
     "roster": Key("roster:{}", "hash", "contact's bare JID -> roster item (JSON)", "the account's"),
     "requests": Key("reqs:{}", "hash", "contact -> its subscription request that waits for an answer", "the account's"),
@@ -119,7 +124,14 @@ KEYS: dict[str, Key] = {
     "endings": Key("ends", "set", "ids of ended sessions whose remainder has not got its fate yet", "until done"),
     "events": Key("ev", "stream", "push events for the workers", "until a worker is done with it"),
     "retries": Key("retry", "zset", "push events (JSON) -> time (ms) at which they are due again", "until due"),
-    "job": Key("job:{}", "hash", "registration -> outcome, of a push event in work", "a day"),
+    "job": Key(
+        "job:{}", "hash", "registration -> outcome, ~registration -> attempts begun, of a push event in work", "its"
+    ),
+    "push_counts": Key("pushstat", "hash", "state of a push's life -> how many reached it", "for ever"),
+    "trace": Key("trace:{}", "stream", "newest decisions about the pushes of an account, by its digest", "days"),
+    "push_owner": Key("pushid:{}", "string", "push id -> digest of the account", "days"),
+    "background": Key("bg:{}", "string", "a push that showed nothing went to this device, by its digest", "minutes"),
+    "wake_slot": Key("wakeslot", "string", "when (ms) the next device of a dead gateway is woken", "seconds"),
     "outbox": Key("out", "stream", "stanzas to bounce or to hand to another mailbox", "until delivered"),
     "fates": Key("fates", "hash", "fate -> number of messages", "for ever"),
     "owned": Key("node:{}", "set", "session ids owned by that node", "the node's"),

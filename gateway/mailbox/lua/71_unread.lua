@@ -1,0 +1,95 @@
+-- How many messages of an account nobody has looked at yet: what an app's badge shows. A conversation is the other
+-- party's bare JID; it is read when one of the account's devices says so (XEP-0333, XEP-0490), or answers.
+-- Keys: unread:{user} zset, all of score 0: conversation, line feed, time padded so that the members' order is that of
+--       their arrival [, line feed, the message's digest]; acct:{user} (read_at); push:{user}, dir:{sid}
+
+do
+  local MOST = 1000          -- messages counted of one account; a badge shows no more
+  local LASTING = 2592000    -- seconds after the last message: what was never looked at in 30 days is no news
+  local LONGEST_NAME = 100
+  local COPIES = 8           -- so many messages of a room may come before the copy of one for another device
+
+  local function name_of(jid)
+    local bare = bare_of(jid)
+    return #bare > LONGEST_NAME and redis.sha1hex(bare) or bare
+  end
+
+  -- A stamp, 'ms' or 'ms-seq', as text that sorts like the time; `seq` for what has none.
+  local function sortable(stamp, seq)
+    local ms, own = string.match(stamp, '^(%d+)%-?(%d*)$')
+    return string.format('%015.0f-%07.0f', tonumber(ms), tonumber(own) or seq)
+  end
+
+  local function time_in(member) return string.match(member, '\n(%d+%-%d+)') end
+
+  -- One goes, rather an old one, and rather one of who sent many.
+  local function forget_one(key)
+    local oldest
+    for _, member in ipairs(redis.call('ZRANDMEMBER', key, 5)) do
+      if not oldest or time_in(member) < time_in(oldest) then oldest = member end
+    end
+    redis.call('ZREM', key, oldest)
+  end
+
+  -- A room sends a message to each device that is in it: is this one counted already?
+  local function is_counted(key, name, digest)
+    for _, member in ipairs(redis.call('ZRANGE', key, '(' .. name .. '\011', '[' .. name .. '\n', 'BYLEX', 'REV',
+      'LIMIT', 0, COPIES)) do
+      if string.sub(member, -#digest) == digest then return true end
+    end
+    return false
+  end
+
+  -- A message that wakes was taken. `sid`: the session it is for, if it was for one alone.
+  function Unread.count(p, user, sender, type, flags, stamp, body, sid)
+    if has(flags, 'u') or has(flags, 'o') or bare_of(sender) == user then return end
+    if redis.call('HLEN', K.registrations(p, user)) == 0 then return end
+    local key, name, digest = K.unread(p, user), name_of(sender), ''
+    if type == 'groupchat' then
+      -- what comes from the very occupant as which this device is in the room, it has sent itself
+      if sid and redis.call('SISMEMBER', K.directed(p, sid), sender) == 1 then return end
+      digest = '\n' .. string.sub(redis.sha1hex((string.gsub(body, "%sto=(['\"]).-%1", '', 1))), 1, 12)
+      if is_counted(key, name, digest) then return end
+    end
+    local n = redis.call('ZCARD', key)
+    if n >= MOST then forget_one(key) end
+    while redis.call('ZADD', key, 'NX', 0, name .. '\n' .. sortable(stamp, n) .. digest) == 0 do n = n + 1 end
+    redis.call('EXPIRE', key, LASTING)
+  end
+
+  -- The account has seen this conversation: all of it, or as far as an archive id.
+  function Unread.read(p, user, with, upto)
+    local name = name_of(with)
+    local last = upto and '[' .. name .. '\n' .. sortable(upto, 0) .. '\255' or '(' .. name .. '\011'
+    if redis.call('ZREMRANGEBYLEX', K.unread(p, user), '[' .. name .. '\n', last) == 0 then return end
+    if redis.call('EXISTS', K.account(p, user)) == 1 then redis.call('HSET', K.account(p, user), 'read_at', now()) end
+  end
+
+  -- What the account itself sent says that it has seen the conversation: a marker, or an answer.
+  function Unread.sent(p, user, to, flags)
+    if has(flags, 'v') or has(flags, 'w') and not has(flags, 'u') then Unread.read(p, user, to) end
+  end
+
+  -- ms of the newest time that something was read; 0: never yet.
+  function Unread.read_at(p, user) return tonumber(redis.call('HGET', K.account(p, user), 'read_at') or 0) end
+
+  -- How many messages are unread; nil: none was counted yet, so that nobody knows.
+  function Unread.total(p, user)
+    local n = redis.call('ZCARD', K.unread(p, user))
+    if n == 0 and Unread.read_at(p, user) == 0 then return nil end
+    return n
+  end
+
+  -- displayed: a device says how far a conversation has been displayed (XEP-0490)
+  -- KEYS[1] prefix   ARGV user, the conversation's JID, archive id ('' = all there is by now)   answers 'ok'
+  register('displayed', function(keys, args)
+    local id = string.match(args[3], '^%d+%-%d+$')
+    Unread.read(keys[1], args[1], args[2], id)
+    return 'ok'
+  end)
+
+  -- unread: KEYS[1] prefix   ARGV user   answers {messages (-1 = not known), ms of the newest time one was read}
+  register('unread', function(keys, args)
+    return { Unread.total(keys[1], args[1]) or -1, Unread.read_at(keys[1], args[1]) }
+  end)
+end

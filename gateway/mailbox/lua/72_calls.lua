@@ -1,0 +1,101 @@
+-- Calls by XEP-0353: which are over, and which devices rang. An id is the caller's choice, so what somebody else says
+-- about the same id is about another call.
+-- Keys: calls:{user} hash: id -> JSON {at: ms of the last change, by: caller's bare JID -> true once it is over, rang:
+--       registrations (fields of push:{user}) that were told of it}; expires soon after the last change
+
+do
+  local NS = 'urn:xmpp:jingle-message:0'
+  local LASTING = 120
+  local MOST, LONGEST_ID = 32, 256
+  local ENDS_OF_CALLER = { retract = true, finish = true }
+  local ENDS_OF_ACCOUNT = { accept = true, proceed = true, reject = true, finish = true }
+  local ENTITIES = { ['&lt;'] = '<', ['&gt;'] = '>', ['&quot;'] = '"', ['&apos;'] = "'", ['&amp;'] = '&' }
+
+  -- The attributes of the start tag whose name ends before `at`.
+  local function attributes(body, at)
+    local found = {}
+    while true do
+      local name, _, value, after = string.match(body, "^%s+([^%s=/>]+)%s*=%s*(['\"])(.-)%2()", at)
+      if not name then return found end
+      found[name], at = value, after
+    end
+  end
+
+  -- What a stanza says about a call: its verb, one of `verbs` (all if nil), and the call's id; or nil. That there is
+  -- such a child the gateway has seen (flags u and x); here is only its id to be found.
+  local function read(body, verbs)
+    if not string.find(body, NS, 1, true) then return nil end
+    for verb, at in string.gmatch(body, '<[^%s/>!?]-([%l]+)()') do
+      if verbs[verb] then
+        local found = attributes(body, at)
+        local id = found.id and (found.xmlns or NS) == NS and string.gsub(found.id, '&%l+;', ENTITIES)
+        if id and id ~= '' and #id <= LONGEST_ID then return verb, id end
+      end
+    end
+  end
+
+  local function call_of(p, user, id)
+    local kept = redis.call('HGET', K.calls(p, user), id)
+    return kept and cjson.decode(kept)
+  end
+
+  -- Too many at once: the oldest goes for which nobody's phone rings.
+  local function make_room(key)
+    if redis.call('HLEN', key) < MOST then return end
+    local all, oldest, at = redis.call('HGETALL', key), nil, math.huge
+    for i = 1, #all, 2 do
+      local call = cjson.decode(all[i + 1])
+      local age = call.at + (#call.rang > 0 and 1e15 or 0)
+      if age < at then oldest, at = all[i], age end
+    end
+    redis.call('HDEL', key, oldest)
+  end
+
+  local function keep(p, user, id, call)
+    local key = K.calls(p, user)
+    call.at = now()
+    make_room(key)
+    redis.call('HSET', key, id, cjson.encode(call))
+    redis.call('EXPIRE', key, LASTING)
+  end
+
+  local function is_over(call)
+    for _, over in pairs(call.by) do
+      if not over then return false end
+    end
+    return next(call.by) ~= nil
+  end
+
+  -- The id of a <propose/> in a stanza's bytes, or ''.
+  function Calls.id(body)
+    local _, id = read(body, { propose = true })
+    return id or ''
+  end
+
+  -- Has it been retracted, or answered or rejected by one of the account's devices?
+  function Calls.is_over(p, user, id)
+    local call = id ~= '' and call_of(p, user, id)
+    return call and is_over(call) or false
+  end
+
+  -- A registration is told of the call.
+  function Calls.rang(p, user, id, field)
+    if id == '' then return end
+    local call = call_of(p, user, id) or { by = {}, rang = {} }
+    for _, known in ipairs(call.rang) do
+      if known == field then return end
+    end
+    call.rang[#call.rang + 1] = field
+    keep(p, user, id, call)
+  end
+
+  -- Registrations that rang and were not told of the end yet. They are forgotten.
+  function Calls.rung(p, user, id)
+    local call = id ~= '' and call_of(p, user, id)
+    if not call or #call.rang == 0 then return {} end
+    local rang = call.rang
+    call.rang = {}
+    keep(p, user, id, call)
+    return rang
+  end
+end

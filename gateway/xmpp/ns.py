@@ -63,6 +63,14 @@ OFFLINE_RETRIEVAL: Final = "http://jabber.org/protocol/offline"  # XEP-0013
 # Push and publish-subscribe
 PUSH: Final = "urn:xmpp:push:0"  # XEP-0357
 PUSH_SUMMARY: Final = "urn:xmpp:push:summary"  # XEP-0357
+PUSH_ENCRYPT: Final = "tigase:push:encrypt:0"  # this and the next: Tigase's extensions of XEP-0357
+PUSH_MUTED: Final = "tigase:push:filter:muted:0"
+PUSH_GROUPCHAT: Final = "tigase:push:filter:groupchat:0"
+PUSH_IGNORE_UNKNOWN: Final = "tigase:push:filter:ignore-unknown:0"
+PUSH_PRIORITY: Final = "tigase:push:priority:0"
+PUSH_JINGLE: Final = "tigase:push:jingle:0"
+NOTIFY: Final = "urn:xmpp:notification-settings:1"  # XEP-0492
+NOTIFY_MUTE: Final = "urn:wakegate:notify:0"  # docs/push.md: <mute until=''/> in XEP-0492's <advanced/>
 PUBSUB: Final = "http://jabber.org/protocol/pubsub"  # XEP-0060
 PUBSUB_EVENT: Final = "http://jabber.org/protocol/pubsub#event"  # XEP-0060
 PUBSUB_ERRORS: Final = "http://jabber.org/protocol/pubsub#errors"  # XEP-0060
@@ -83,6 +91,8 @@ STANZA_ID: Final = "urn:xmpp:sid:0"  # XEP-0359
 MAM: Final = "urn:xmpp:mam:2"  # XEP-0313
 CALLS: Final = "urn:xmpp:jingle-message:0"  # XEP-0353
 CORRECTION: Final = "urn:xmpp:message-correct:0"  # XEP-0308
+REFERENCE: Final = "urn:xmpp:reference:0"  # XEP-0372
+REPLY: Final = "urn:xmpp:reply:0"  # XEP-0461
 RETRACTION: Final = "urn:xmpp:message-retract:1"  # XEP-0424
 REACTIONS: Final = "urn:xmpp:reactions:0"  # XEP-0444
 DATA_VALIDATE: Final = "http://jabber.org/protocol/xdata-validate"  # XEP-0122

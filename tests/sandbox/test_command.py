@@ -41,8 +41,7 @@ def test_the_sandbox_says_when_it_is_ready_and_where_and_stops_on_a_signal(tmp_p
 
 
 def test_an_address_in_use_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
-    from tests.sandbox.clients import Sandbox
-    from workers.sandbox.server import Addresses
+    from workers.sandbox.server import Addresses, Sandbox
 
     with Sandbox(tmp_path, Addresses.free()) as sandbox:
         command = [sys.executable, "-m", "gateway", "sandbox", "--data-dir", str(tmp_path / "b")]

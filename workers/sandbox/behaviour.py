@@ -26,5 +26,8 @@ class Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     apns_idle_timeout_s: Annotated[float, msgspec.Meta(ge=0.05, le=86400)] = 3600.0
     """A connection without a frame for so long is told GOAWAY with IdleTimeout."""
 
+    fcm_max_concurrent_streams: Annotated[int, msgspec.Meta(ge=1, le=10000)] = 100
+    """Announced to a new HTTP/2 connection. More open streams draw GOAWAY `exceeded_max_concurrent_streams`."""
+
     fcm_access_token_lifetime_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 3599
     """How long an access token is good for."""

@@ -12,9 +12,9 @@ from workers.sandbox.behaviour import Behaviour
 from workers.sandbox.devices import Devices
 from workers.sandbox.devices import State as DeviceState
 from workers.sandbox.faults import BadFault, Provider, read_fault
+from workers.sandbox.http import HttpRequest, HttpResponse, json_response
 from workers.sandbox.material import BadMaterial, read_es256_key
 from workers.sandbox.state import State
-from workers.sandbox.wsgi import HttpRequest, HttpResponse, json_response
 
 WAIT_LIMIT_S = 60.0
 PUSHES_PER_ANSWER = 10_000
@@ -54,7 +54,7 @@ class Control:
         state: State,
         *,
         addresses: Callable[[], Mapping[str, Any]],
-        goaway: Callable[[str], int],
+        goaway: Callable[[Provider, str], int],
         revoke: Callable[[], int],
         open_connections: Callable[[], int],
     ) -> None:
@@ -120,8 +120,8 @@ class Control:
                 return {"disarmed": self._state.faults.disarm()}
             case "POST", ["clock"]:
                 return self._advance(request.body)
-            case "POST", ["apns", "goaway"]:
-                return {"connections": self._goaway(request.query.get("reason", "Shutdown"))}
+            case "POST", ["apns" | "fcm" as provider, "goaway"]:
+                return {"connections": self._goaway(provider, request.query.get("reason", "Shutdown"))}
             case "POST", ["apns", "keys"]:
                 return self._register_key(request.body)
             case "DELETE", ["apns", "keys", key_id]:

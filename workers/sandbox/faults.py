@@ -29,6 +29,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     retry_after_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] | None = None
     retry_after_form: Literal["seconds", "date"] = "seconds"
     delay_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.0
+    slow_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 0.0
     data: Literal["whole", "split", "empty", "none", "truncated"] = "whole"
     body: Annotated[str, msgspec.Meta(max_length=65536)] | None = None
     content_type: Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[\x20-\x7e]*$")] = "text/html; charset=UTF-8"

@@ -14,13 +14,13 @@ from workers.sandbox.behaviour import Behaviour
 from workers.sandbox.clock import Clock
 from workers.sandbox.control import Control
 from workers.sandbox.devices import Devices
-from workers.sandbox.faults import Fault, Faults
+from workers.sandbox.faults import Fault, Faults, Provider
 from workers.sandbox.fcm.oauth import TokenEndpoint
 from workers.sandbox.fcm.service import TOKEN_PATH, FcmService
+from workers.sandbox.listener import HttpListener
 from workers.sandbox.material import KEY_ID, TEAM_ID, Material, prepare, read_rs256_key, write_json
 from workers.sandbox.record import Record
 from workers.sandbox.state import State
-from workers.sandbox.wsgi import HttpListener
 
 log = get_logger(__name__)
 
@@ -71,7 +71,14 @@ class Sandbox:
             )
         }
         fcm = FcmService(self._state, self._tokens, str(account.get("project_id")))
-        self._fcm = HttpListener(fcm.handle, self._wanted.fcm, count_connection=self._count_fcm_connection)
+        self._fcm = HttpListener(
+            fcm.handle,
+            self._wanted.fcm,
+            count_connection=self._count_fcm_connection,
+            certificate_file=self.material.server_file,
+            stream_limit=lambda: self._state.behaviour.fcm_max_concurrent_streams,
+            count=self._count_fcm,
+        )
         self.control = Control(
             self._state,
             addresses=lambda: self.addresses,
@@ -160,16 +167,20 @@ class Sandbox:
         """Arm an FCM fault for a token, or with "" for any."""
         self.faults.arm("fcm", Fault(**fault), token)
 
-    def go_away(self, reason: str = "Shutdown") -> int:
-        """Send GOAWAY on all APNs connections; returns on how many."""
-        return sum(listener.retire_all(reason) for listener in self._apns.values())
+    def go_away(self, provider: Provider = "apns", reason: str = "Shutdown") -> int:
+        """Send GOAWAY on all HTTP/2 connections of a provider; returns on how many."""
+        listeners = self._apns.values() if provider == "apns" else [self._fcm]
+        return sum(listener.retire_all(reason) for listener in listeners)
 
     def register_key(self, key: ProviderKey) -> None:
         """Accept provider tokens of one more key."""
         self._state.keys.register(key)
 
+    def _count_fcm(self, what: str) -> None:
+        self._state.record.counters[f"fcm_{what}"] += 1
+
     def _count_fcm_connection(self) -> int:
-        self._state.record.counters["fcm_connections"] += 1
+        self._count_fcm("connections")
         return next(self._state.connection_numbers)
 
     def _describe(self, real: Mapping[str, Address]) -> dict[str, Any]:
@@ -184,6 +195,7 @@ class Sandbox:
         described["apns_endpoint"] = f"https://{described['apns']}"
         described["apns_development_endpoint"] = f"https://{described['apns_development']}"
         described["fcm_endpoint"] = f"http://{described['fcm']}"
+        described["fcm_tls_endpoint"] = f"https://{described['fcm']}"
         described["token_uri"] = f"http://{described['fcm']}{TOKEN_PATH}"
         described["control_url"] = f"http://{described['control']}"
         return described
@@ -200,4 +212,5 @@ def _audiences(address: Address) -> frozenset[str]:
     COMPAT(google-auth, 2.x): its assertions name Google's endpoint, whatever token_uri they are sent to.
     """
     hosts = {_text(address), f"localhost:{address[1]}", f"127.0.0.1:{address[1]}"}
-    return frozenset({GOOGLE_AUDIENCE, *(f"http://{host}{TOKEN_PATH}" for host in hosts)})
+    places = {f"{scheme}://{host}{TOKEN_PATH}" for scheme in ("http", "https") for host in hosts}
+    return frozenset({GOOGLE_AUDIENCE, *places})

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gateway.errors import WakegateError
+from workers.sandbox.http import HttpRequest, HttpResponse, json_response
 from workers.sandbox.jose import BadToken, Jws, is_signed_rs256, numeric_date, read_jws
 from workers.sandbox.state import State
-from workers.sandbox.wsgi import HttpRequest, HttpResponse, json_response
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 SCOPES = frozenset(

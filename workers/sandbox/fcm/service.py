@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote
@@ -24,8 +25,8 @@ from workers.sandbox.fcm.errors import (
 from workers.sandbox.fcm.message import check_message
 from workers.sandbox.fcm.oauth import TokenEndpoint
 from workers.sandbox.fcm.schema import read_request
+from workers.sandbox.http import Ending, HttpRequest, HttpResponse, json_response, phrase
 from workers.sandbox.state import State
-from workers.sandbox.wsgi import HttpRequest, HttpResponse, json_response, phrase
 
 TOKEN_PATH = "/token"  # noqa: S105 - a path, not a password
 HTML = "text/html; charset=UTF-8"
@@ -77,7 +78,7 @@ class FcmService:
             response, code = json_response(refusal.as_json(), refusal.status), refusal.code or refusal.rpc_status
         if fault is not None and fault.delay_s:
             gevent.sleep(fault.delay_s)
-        is_answered = response.ending not in ("close", "ignore")
+        is_answered = response.ending in ("whole", "truncated")
         self._note(request, body, token, name, response.status if is_answered else 0, code)
         return response
 
@@ -125,7 +126,7 @@ class FcmService:
             push_id=name,
             sender=self._project_id,
             connection=request.connection,
-            stream=0,
+            stream=request.stream,
         )
 
 
@@ -148,18 +149,31 @@ def _fault_by_prefix(token: str) -> Fault | None:
 
 def _faulty(fault: Fault, state: State, name: str) -> HttpResponse:
     """The response that a fault asks for."""
-    ending: str = "close" if fault.action in ("close", "reset", "goaway") else fault.action
-    if ending == "answer":
+    response = _content(fault, name)
+    if fault.action != "answer":
+        ending: Ending = fault.action
+    else:
         ending = "truncated" if fault.data == "truncated" else "whole"
+    return replace(
+        response,
+        headers=_retry_after(fault, state),
+        ending=ending,
+        error_code=fault.error_code,
+        reason=fault.reason,
+        slow_s=fault.slow_s,
+    )
+
+
+def _content(fault: Fault, name: str) -> HttpResponse:
+    """Status and body of the response that a fault asks for."""
     refusal = of_code(fault.reason) if fault.reason in FCM_CODES else None
     status = fault.status or (refusal.status if refusal else 200)
-    headers = _retry_after(fault, state)
     if fault.body is not None:
-        return HttpResponse(status, fault.body.encode(), fault.content_type, headers, ending)
+        return HttpResponse(status, fault.body.encode(), fault.content_type)
     if fault.data in ("none", "empty"):
-        return HttpResponse(status, b"", headers=headers, ending=ending)
+        return HttpResponse(status, b"")
     if status == 502:
-        return HttpResponse(status, BAD_GATEWAY_PAGE, HTML, headers, ending)
+        return HttpResponse(status, BAD_GATEWAY_PAGE, HTML)
     if status == 200:
         content: dict[str, Any] = {"name": name}
     elif refusal is not None:
@@ -167,7 +181,7 @@ def _faulty(fault: Fault, state: State, name: str) -> HttpResponse:
         content["error"]["code"] = status
     else:
         content = error_object(status, _BY_STATUS.get(status, "UNKNOWN"), fault.reason or phrase(status), [])
-    return HttpResponse(status, json.dumps(content, indent=2).encode(), headers=headers, ending=ending)
+    return HttpResponse(status, json.dumps(content, indent=2).encode())
 
 
 def _retry_after(fault: Fault, state: State) -> tuple[tuple[str, str], ...]:

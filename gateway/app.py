@@ -74,7 +74,11 @@ class Gateway:
         domains = frozenset(server.domains)
         url = resolve(redis.url, server.data_dir)
         journal = Journal(url, timeout_s=redis.timeout_s)
-        registry, features, rhythm = Registry(), selected(settings.of(FeatureSettings)), Rhythm(smacks)
+        registry, features, rhythm = (
+            Registry(),
+            selected(settings.of(FeatureSettings)),
+            Rhythm(smacks, inactive_ack_delay_s=settings["push"].inactive_ack_delay),
+        )
         components = component_domains(settings, features)
         mailbox = Mailbox(
             journal,

@@ -249,9 +249,15 @@ class Mailbox:
             "" if priority is None else priority, *self.limits, stanza, next(self._serials),
         )  # fmt: skip
 
-    def hibernate(self, grip: Grip) -> str:
-        """The socket is gone. Answers ok, stale, or not-resumable (then `close` it)."""
-        reply = self.journal.call("FCALL", _FCALL["hibernate"], 1, grip.at, grip.sid, grip.epoch, self._lead_ms)
+    def hibernate(self, grip: Grip, *, sent: int = -1, grace_ms: int = 0) -> str:
+        """The socket is gone. Answers ok, stale, or not-resumable (then `close` it).
+
+        `sent`: the position up to which it was written to. If that is all there is, the push for it waits `grace_ms`:
+        it may have arrived, and the client may be back in a moment.
+        """
+        reply = self.journal.call(
+            "FCALL", _FCALL["hibernate"], 1, grip.at, grip.sid, grip.epoch, self._lead_ms, sent, grace_ms
+        )
         return str(reply[0].decode())
 
     def resume(self, *, user: str, sid: str, h: int, owner: str) -> Resumed | NotResumed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,8 +74,12 @@ class Sweep:
     Every method waits, and raises StoreError. All of them may run twice.
     """
 
-    def __init__(self, journal: Journal, *, smacks: SmacksSettings, offline: OfflineSettings) -> None:
+    def __init__(
+        self, journal: Journal, *, smacks: SmacksSettings, offline: OfflineSettings, wake_rate: float = 0.0
+    ) -> None:
+        """`wake_rate`: so many devices of a dead node are woken in a second though nothing waits for them; 0 = none."""
         self._journal = journal
+        self._wake_spacing_ms = math.ceil(1000 * keys.BUCKETS / wake_rate) if wake_rate else 0
         self._limits = (smacks.smacks_max_queue_size, offline.access_max_user_messages)
         self._resend = smacks.resend
         self._kept_old = smacks.smacks_max_old_sessions
@@ -122,7 +127,10 @@ class Sweep:
         """Hibernate what a dead node owned in this bucket; answers the number of sessions."""
         count = 0
         while True:
-            reply = self._call("reap", bucket, node, 100, self._lead_ms, *self._limits, self._kept_old, self._resend)
+            reply = self._call(
+                "reap", bucket, node, 100, self._lead_ms, *self._limits, self._kept_old, self._resend,
+                self._wake_spacing_ms,
+            )  # fmt: skip
             count += int(reply[1])
             if reply[0] == b"done":
                 return count

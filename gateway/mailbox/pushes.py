@@ -12,132 +12,45 @@ moment (`claim`), in the same atomic step that records the attempt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from gateway.mailbox import keys
-from gateway.mailbox.entry import Entry, decode
+from gateway.mailbox.entry import decode
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.library import function
+from gateway.mailbox.push_model import (
+    Cancelled,
+    Decision,
+    Event,
+    Filters,
+    Later,
+    Registration,
+    Send,
+    Told,
+    Waiting,
+    bucket_of_push,
+    push_id,
+)
 
-
-class Filters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which messages a device is not woken for, as its client said when it registered (`tigase:push:filter:*`).
-
-    `muted`: bare JIDs. `rooms`: room's bare JID -> "always", "never", or "mentioned" and the nickname there, e.g.
-    "mentioned:Romeo"; a room that is not named is "mentioned" without a nickname. `ignore_unknown`: only who stands in
-    the roster wakes.
-    """
-
-    muted: tuple[str, ...] = ()
-    rooms: dict[str, str] = {}
-    ignore_unknown: bool = False
-
-
-class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One XEP-0357 registration: what the push of one device needs.
-
-    It belongs to the account and the device, not to a stream.
-
-    `service` and `node` as the client gave them; `sid` the session it is linked to; `at` when it was registered, ms
-    since 1970 (set by the mailbox). `app`, `token`: for this server's own push service; `token` of Web Push is the
-    endpoint's URL, and `p256dh` and `auth` its keys (RFC 8291, base64url). `voip_token`: the device's PushKit token,
-    for calls. `app` "": `service` is somebody else's app server, and `form` the client's publish-options form, verbatim
-    XML or "". `encryption`: "aes-128-gcm" or "aes-256-gcm", `key` its key in base64 (tigase:push:encrypt:0).
-    """
-
-    service: str
-    node: str
-    sid: str
-    resource: str
-    app: str
-    token: str
-    voip_token: str = ""
-    p256dh: str = ""
-    auth: str = ""
-    environment: str = ""
-    content: str = ""
-    form: str = ""
-    encryption: str = ""
-    key: str = ""
-    filters: Filters | None = None
-    at: float = 0
-
-    @property
-    def field(self) -> str:
-        """Its name among the account's registrations: one per (service JID, node)."""
-        return f"{self.service}\n{self.node}"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A push event as a worker reads it.
-
-    `id` is the id of the first entry that carried it and stays the same over retries and over workers that died: push
-    ids are made of it. `only` is the registration's field when this is a retry, else "". `at_ms`: when it was raised.
-    `sid` "": messages were stored offline for devices that have no session. `kind` is "message" or "call".
-    """
-
-    bucket: int
-    stream_id: str
-    id: str
-    user: str
-    sid: str
-    reason: str
-    gen: str
-    kind: str
-    at_ms: int
-    only: str = ""
-    attempt: int = 0
-
-    @classmethod
-    def read(cls, bucket: int, stream_id: str, fields: Mapping[str, str]) -> Event:
-        """From a stream entry's fields."""
-        return cls(
-            bucket=bucket, stream_id=stream_id, id=fields.get("id", stream_id), user=fields["user"], sid=fields["sid"],
-            reason=fields["reason"], gen=fields["gen"], kind=fields["class"], at_ms=int(float(fields["at"])),
-            only=fields.get("only", ""), attempt=int(fields.get("attempt", "0")),
-        )  # fmt: skip
-
-    def fields(self) -> dict[str, str]:
-        """As `read` takes them: what a retry or a dead letter keeps."""
-        return {
-            "id": self.id, "user": self.user, "sid": self.sid, "reason": self.reason, "gen": self.gen,
-            "class": self.kind, "at": str(self.at_ms), "only": self.only, "attempt": str(self.attempt),
-        }  # fmt: skip
-
-    def again(self, registration: Registration) -> Event:
-        """The next attempt, for one registration."""
-        return replace(self, only=registration.field, attempt=self.attempt + 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Still true. `count`: important messages waiting; `newest`: the last of them, if it is at hand."""
-
-    registrations: tuple[Registration, ...]
-    count: int
-    newest: Entry | None
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """Too soon after the last push to this device: it comes back by itself after `wait_ms`."""
-
-    wait_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """Not true any more: back | consuming | nothing-waiting | session-gone | no-registration.
-
-    The event is off the stream.
-    """
-
-    reason: str
+__all__ = [
+    "STREAMS",
+    "Cancelled",
+    "Decision",
+    "Event",
+    "Filters",
+    "Later",
+    "Pushes",
+    "Registration",
+    "Send",
+    "Told",
+    "Waiting",
+    "push_id",
+    "stream",
+]
 
 
 def stream(bucket: int) -> str:
@@ -152,55 +65,88 @@ STREAMS: dict[str, int] = {stream(bucket): bucket for bucket in range(keys.BUCKE
 class Pushes:
     """Operations on push events. Every method waits, and raises StoreError."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, trace_length: int = 200, trace_days: int = 7) -> None:
+        """`trace_length` decisions are kept per account, `trace_days` long; 0 = none."""
         self._journal = journal
+        self._kept = (trace_length, trace_days)
 
     def _call(self, operation: str, bucket: int, *arguments: bytes | str | int) -> Any:
         return self._journal.call("FCALL", function(operation), 1, keys.bucket_prefix(bucket), *arguments)
 
-    def claim(self, event: Event, *, floor_ms: int) -> Send | Later | Cancelled:
+    def claim(self, event: Event, *, floor_ms: int, active_grace_ms: int = 0) -> Send | Later | Cancelled:
         """Look again: generation unchanged, cursor still behind? Then the attempt is recorded.
 
-        `floor_ms`: least time between two pushes to one device; calls, last calls and retries do not wait for it. Later
-        and Cancelled take the event off the stream in the same step.
+        `floor_ms`: least time between two pushes to one device; calls, last calls and retries do not wait for it.
+        `active_grace_ms`: for so long after the event it is left to another device at which somebody sits. Later and
+        Cancelled take the event off the stream in the same step.
         """
         reply = self._call(
             "claim", event.bucket, event.stream_id, event.id, event.user, event.sid, event.reason, event.gen,
-            event.kind, event.only, floor_ms, keys.CONSUMER_GROUP, event.at_ms,
+            event.kind, event.only, floor_ms, keys.CONSUMER_GROUP, event.at_ms, event.call, event.rang, event.attempt,
+            active_grace_ms, *self._kept,
         )  # fmt: skip
         if reply[0] == b"cancelled":
             return Cancelled(reply[1].decode())
         if reply[0] == b"later":
             return Later(int(reply[1]))
-        found = tuple(msgspec.json.decode(reply[i], type=Registration) for i in range(4, len(reply), 2))
-        return Send(found, int(reply[1]), decode(reply[2]) if reply[2] else None)
+        (count, kind, call, unread, requests), entries, rules, found = reply[1:]
+        return Send(
+            registrations=tuple(msgspec.json.decode(found[i], type=Registration) for i in range(1, len(found), 2)),
+            count=int(count),
+            waiting=tuple(Waiting(decode(entries[i]), entries[i + 1].decode()) for i in range(0, len(entries), 2)),
+            kind=kind.decode(),
+            call=call.decode(),
+            unread=int(unread) if int(unread) >= 0 else None,
+            requests=int(requests),
+            rules={rules[i].decode(): rules[i + 1] for i in range(0, len(rules), 2)},
+        )
 
     def outcome(
-        self, event: Event, registration: Registration, outcome: str, *, dead: bool = False, at_ms: int = 0
+        self,
+        event: Event,
+        registration: Registration,
+        outcome: str,
+        *,
+        dead: bool = False,
+        at_ms: int = 0,
+        told: Told = Told(),
     ) -> bool:
-        """Record what became of one registration's push.
+        """Record what became of one registration's push, once.
 
         `dead`: the provider says the token is gone, since `at_ms` (0: it did not say since when).
         Compare and clear: the registration goes only if its token is still the one that failed and is older than the
         provider's word. Answers whether it went.
         """
-        self._journal.call("HINCRBY", keys.OUTCOMES, outcome, 1)
         reply = self._call(
-            "pushed",
-            event.bucket,
-            event.id,
-            event.user,
-            registration.field,
-            outcome,
-            registration.token if dead else "",
-            at_ms,
-        )
+            "pushed", event.bucket, event.id, event.user, registration.field, outcome,
+            registration.token if dead else "", at_ms, "1" if told.is_tried else "", told.push_id, told.provider,
+            told.after_ms, told.why, told.call, *self._kept,
+        )  # fmt: skip
         return bool(reply == b"removed")
 
-    def retry(self, event: Event, registration: Registration, *, wait_ms: int) -> None:
-        """Try this registration again after `wait_ms`: the event comes back by itself, `attempt` one higher."""
-        again = msgspec.json.encode(event.again(registration).fields())
-        self._call("retry", event.bucket, max(0, wait_ms), again)
+    def retry(self, event: Event, registration: Registration, *, wait_ms: int, told: Told = Told()) -> None:
+        """Try this registration again after `wait_ms`: the event comes back by itself, `attempt` one higher unless the
+        provider was not even asked.
+        """
+        counted = event if told.is_tried else replace(event, attempt=event.attempt - 1)
+        again = msgspec.json.encode(counted.again(registration).fields())
+        self._call(
+            "retry", event.bucket, max(0, wait_ms), again, event.id, event.user, registration.field,
+            "1" if told.is_tried else "", told.push_id, told.why, *self._kept,
+        )  # fmt: skip
+
+    def may_show_nothing(self, event: Event, registration: Registration, *, gap_ms: int) -> bool:
+        """May a push that shows nothing go to this device? Answers yes at most once in `gap_ms`."""
+        return bool(self._call("background", event.bucket, event.user, registration.field, gap_ms))
+
+    def trace(self, user: str) -> list[Decision]:
+        """What was decided about the pushes of an account (a bare JID), oldest first."""
+        return _decisions(self._call("trace", keys.bucket_of(user), user, ""))
+
+    def trace_of(self, push_id: str) -> list[Decision]:
+        """The same for the account to which the push with this id went; empty if it is not known (any more)."""
+        bucket = bucket_of_push(push_id)
+        return [] if bucket is None else _decisions(self._call("trace", bucket, "", push_id))
 
     def done(self, event: Event, *, final: bool) -> None:
         """Take the event off the stream.
@@ -243,13 +189,42 @@ class Pushes:
 
     def replay(self, letter: str, fields: Mapping[str, str]) -> None:
         """Put a dead letter back on its stream, as a first attempt, and forget the letter."""
-        bucket = int(fields["bucket"])
-        event = {name: fields[name] for name in ("id", "user", "sid", "reason", "gen", "class", "at", "only")}
+        names = ("id", "user", "sid", "reason", "gen", "class", "at", "only", "call", "rang")
+        event = {name: fields.get(name, "") for name in names}
         flat = [part for item in event.items() for part in item]
-        self._journal.call("XADD", stream(bucket), "*", *flat, "attempt", "0")
+        self._call("replay", int(fields["bucket"]), event["id"], event["only"], *flat, "attempt", "0")
         self._journal.call("XDEL", keys.DEAD_LETTERS, letter)
 
+    def counters(self) -> dict[str, int]:
+        """How many events and pushes reached which state of their lives, of all workers together.
+
+        Events: raised = cancelled:WHY + claimed + those that wait; `coalesced` messages needed none of their own.
+        Pushes, one for each registration of a claimed event: queued = delivered + token-gone + refused + dead + expired
+        + skipped:WHY + withdrawn:WHY + those that wait for a retry. Attempts: sent, of these retried; put-off (the
+        provider was not asked); repeated (perhaps made twice, by a worker that died). latency:PROVIDER:MS, not
+        cumulative, and latency-sum:PROVIDER.
+        """
+        found: dict[str, int] = {}
+        for bucket in range(keys.BUCKETS):
+            flat = self._journal.call("HGETALL", keys.key(keys.bucket_prefix(bucket), "push_counts"))
+            for i in range(0, len(flat), 2):
+                name = flat[i].decode()
+                found[name] = found.get(name, 0) + int(flat[i + 1])
+        return found
+
     def outcomes(self) -> dict[str, int]:
-        """How many pushes ended how, of all workers together."""
-        flat = self._journal.call("HGETALL", keys.OUTCOMES)
-        return {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
+        """How many pushes ended how: what `counters` has of ends."""
+        return {name: n for name, n in self.counters().items() if name.partition(":")[0] in ENDS}
+
+
+ENDS = frozenset({"delivered", "token-gone", "refused", "dead", "expired", "skipped", "withdrawn"})
+"""how a push may end"""
+
+
+def _decisions(entries: Sequence[Any]) -> list[Decision]:
+    found = []
+    for entry, flat in entries:
+        fields = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+        event, what, why, device, push = (fields.pop(name, "") for name in ("event", "what", "why", "device", "push"))
+        found.append(Decision(int(entry.decode().partition("-")[0]), event, what, why, device, push, fields))
+    return found

@@ -61,6 +61,7 @@ class Cursor:
         "counts",
         "grip",
         "held",
+        "is_inactive",
         "is_overdue",
         "sent",
         "tail",
@@ -116,6 +117,8 @@ class Cursor:
         """when the outstanding <r/> was written (monotonic s), 0 if none is"""
         self.is_overdue = False
         """it has been outstanding for too long, and the mailbox knows"""
+        self.is_inactive = False
+        """the client said so (XEP-0352)"""
 
     def notice(self, position: int, stanza: bytes = b"") -> None:
         """The queue has an entry at `position`; `stanza` spares a look at the queue if it is the next one."""

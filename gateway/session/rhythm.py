@@ -31,13 +31,16 @@ ASK_AFTER = 10
 class Rhythm:
     """Pumps, asks and overdue acknowledgements of all cursors of this process."""
 
-    def __init__(self, smacks: SmacksSettings) -> None:
+    def __init__(self, smacks: SmacksSettings, *, inactive_ack_delay_s: float | None = None) -> None:
+        """`inactive_ack_delay_s`: the most a client may take for an answer that said it is inactive (XEP-0352)."""
         self._ask_after = smacks.smacks_max_unacked_stanzas or ASK_AFTER
-        self._ack_delay_s = smacks.smacks_max_ack_delay
+        self._ack_delay_s = float(smacks.smacks_max_ack_delay)
+        self._inactive_ack_delay_s = min(self._ack_delay_s, inactive_ack_delay_s or self._ack_delay_s)
         self._awake: dict[Cursor, None] = {}
         self._armed = False
         self._unasked: dict[Cursor, None] = {}
         self._outstanding: dict[Cursor, None] = {}  # in the order of asking: the first falls due first
+        self._outstanding_inactive: dict[Cursor, None] = {}  # likewise; they fall due sooner
         self._work = Event()
         self._clock: gevent.Greenlet | None = None
         self._hub = gevent.get_hub()
@@ -81,14 +84,21 @@ class Rhythm:
         """An <r/> was written."""
         self._unasked.pop(cursor, None)
         self._outstanding.pop(cursor, None)
-        self._outstanding[cursor] = None
+        self._outstanding_inactive.pop(cursor, None)
+        (self._outstanding_inactive if cursor.is_inactive else self._outstanding)[cursor] = None
         self._work.set()
+
+    def state_changed(self, cursor: Cursor) -> None:
+        """The client said that it is active or inactive: an <r/> that is outstanding falls due by that."""
+        if cursor in self._outstanding or cursor in self._outstanding_inactive:
+            self.asked(cursor)
 
     def forget(self, cursor: Cursor) -> None:
         """The cursor has stopped."""
         self._awake.pop(cursor, None)
         self._unasked.pop(cursor, None)
         self._outstanding.pop(cursor, None)
+        self._outstanding_inactive.pop(cursor, None)
 
     def _tick(self) -> None:
         while True:
@@ -99,17 +109,19 @@ class Rhythm:
             try:
                 for cursor in unasked:
                     cursor.ask(now)
-                self._find_overdue(now)
+                self._find_overdue(self._outstanding, now, self._ack_delay_s)
+                self._find_overdue(self._outstanding_inactive, now, self._inactive_ack_delay_s)
             except Exception:  # the clock of all sessions goes on
                 log.exception("rhythm_failed")
-            if not self._unasked and not self._outstanding:
+            if not self._unasked and not self._outstanding and not self._outstanding_inactive:
                 self._work.clear()
 
-    def _find_overdue(self, now: float) -> None:
-        while self._outstanding:
-            cursor = next(iter(self._outstanding))
-            if cursor.asked_at and now - cursor.asked_at < self._ack_delay_s:
+    @staticmethod
+    def _find_overdue(outstanding: dict[Cursor, None], now: float, delay_s: float) -> None:
+        while outstanding:
+            cursor = next(iter(outstanding))
+            if cursor.asked_at and now - cursor.asked_at < delay_s:
                 return
-            del self._outstanding[cursor]
+            del outstanding[cursor]
             if cursor.asked_at and not cursor.is_overdue:
                 cursor.overdue()

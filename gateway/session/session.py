@@ -136,6 +136,8 @@ class Session:
 
     def rest(self, is_inactive: bool) -> None:
         """See `hooks.SessionView`: the mailbox tells the cursor less of an inactive session's queue."""
+        self.cursor.is_inactive = is_inactive
+        self.node.rhythm.state_changed(self.cursor)
         self.node.mailbox.rest(self.grip, is_inactive, self._rested)
 
     def _rested(self, answer: Any) -> None:
@@ -322,6 +324,11 @@ class Session:
         self.has_failed = True
         self._pipe.end(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
 
+    def _hibernate(self) -> str:
+        return self.node.mailbox.hibernate(
+            self.grip, sent=self.cursor.sent, grace_ms=int(self.node.settings["push"].offered_grace * 1000)
+        )
+
     def end(self, *, by_client: bool) -> None:
         """The connection is over. `by_client`: it closed its stream, which ends the session; a lost socket does not."""
         self.node.registry.remove(self)
@@ -329,7 +336,7 @@ class Session:
             return
         try:
             self.say_last_words()
-            if by_client or self.node.mailbox.hibernate(self.grip) == "not-resumable":
+            if by_client or self._hibernate() == "not-resumable":
                 self.node.router.announce(self.node.mailbox.close(self.grip))
                 presence.farewell(self.user, self.node.router)
         except StoreError as error:

@@ -29,7 +29,8 @@ REDIS_AT_START_S = 30.0
 def build(settings: Settings, journal: Journal) -> Sweeper:
     """A sweeper on a journal, as the settings say."""
     server, smacks, offline = settings.of(ServerSettings), settings.of(SmacksSettings), settings.of(OfflineSettings)
-    sweep = Sweep(journal, smacks=smacks, offline=offline)
+    push = settings["push"]
+    sweep = Sweep(journal, smacks=smacks, offline=offline, wake_rate=push.wake_rate if push.wake_on_restart else 0.0)
     components = settings.of(ComponentsSettings).domains
     mailbox = Mailbox(journal, node="", smacks=smacks, offline=offline, components=components)
     bouncer = Bouncer(mailbox, sweep, domains=server.domains, components=components)

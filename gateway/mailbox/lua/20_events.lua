@@ -1,16 +1,29 @@
 -- The push rule: something important lies beyond the cursor of a device that is not consuming.
--- Keys: ev (stream), s:{sid} (pending, covered), acct:{user} (offline_pending, offline_gen), push:{user}
+-- Keys: ev (stream), retry zset, s:{sid} (pending, covered), acct:{user} (offline_pending, offline_gen, push_idle,
+--       idle_important), push:{user}, wakeslot, pushstat
 
 local LEVEL = { message = 1, call = 2 }
+
+function Push.count(p, name, n) redis.call('HINCRBY', K.push_counts(p), name, n or 1) end
 
 local function emit(p, user, sid, reason, gen, class)
   redis.call('XADD', K.events(p), '*', 'user', user, 'sid', sid, 'reason', reason, 'gen', gen, 'class', class, 'at',
     now())
+  Push.count(p, 'raised')
+end
+
+-- An event that is put on the stream when its time has come. Nothing is pending meanwhile: what comes earlier, and is
+-- not to wait, has an event of its own, and then there is nothing left for this one.
+local function emit_later(p, s, reason, class, ms)
+  redis.call('ZADD', K.retries(p), now() + ms, cjson.encode({ user = s.user, sid = s.sid, reason = reason,
+    gen = tostring(s.gen), class = class, at = tostring(now()) }))
+  Push.count(p, 'raised')
 end
 
 -- An event for a session, unless one of at least this urgency still waits to be claimed: a burst is one event.
 local function raise_event(p, s, reason, class)
-  if not s.reg or s.pending >= LEVEL[class] then return end
+  if not s.reg then return end
+  if s.pending >= LEVEL[class] then return Push.count(p, 'coalesced') end
   emit(p, s.user, s.sid, reason, s.gen, class)
   s.pending = LEVEL[class]
   redis.call('HSET', K.session(p, s.sid), 'pending', s.pending)
@@ -30,18 +43,54 @@ local function wake(p, s, reason)
   end
 end
 
+-- The link has broken. What was written to it may have arrived, and the phone may be back in a moment: if that is all
+-- there is, and no call, it is left `grace` ms.
+function Push.asleep(p, s, all_offered, grace)
+  if not s.reg or not has_uncovered(s) then return end
+  if all_offered and grace > 0 and s.urgent <= told(s) then emit_later(p, s, 'hibernation', 'message', grace)
+  else wake(p, s, 'hibernation') end
+end
+
+-- The process that had the connection has died: its devices are woken at a bounded rate, whether or not something waits
+-- for them, since most of them do not notice. `spacing`: ms between two of this bucket.
+function Push.restarted(p, s, spacing)
+  if not s.reg then return end
+  local key, at = K.wake_slot(p), now()
+  local slot = math.max(at + tonumber(string.sub(redis.sha1hex(s.sid), 1, 6), 16) % spacing,
+    tonumber(redis.call('GET', key) or 0))
+  redis.call('SET', key, slot + spacing, 'PXAT', slot + 2 * spacing)
+  emit_later(p, s, 'restart', 'wake', slot - at)
+end
+
 -- The device is back: whatever waits for it is cancelled by the new generation.
 local function cancel_events(p, s)
   s.gen, s.pending, s.overdue = s.gen + 1, 0, false
   redis.call('HSET', K.session(p, s.sid), 'gen', s.gen, 'pending', 0, 'overdue', '0')
 end
 
--- Something important was stored for devices without a session.
+-- Something important came for devices without a session: it was stored, or archived while another device took it.
 local function raise_offline_event(p, user, reason, class)
   if redis.call('HLEN', K.registrations(p, user)) == 0 then return end
   local account = K.account(p, user)
   local v = redis.call('HMGET', account, 'offline_pending', 'offline_gen')
-  if tonumber(v[1] or 0) >= LEVEL[class] then return end
+  if tonumber(v[1] or 0) >= LEVEL[class] then return Push.count(p, 'coalesced') end
   emit(p, user, '', reason, v[2] or '0', class)
   redis.call('HSET', account, 'offline_pending', LEVEL[class])
+end
+
+-- Live devices took it, and the archive: those without a session learn of it in no other way.
+function Push.archived(p, user, flags)
+  local account = K.account(p, user)
+  if (redis.call('HGET', account, 'push_idle') or '0') == '0' then return end
+  redis.call('HINCRBY', account, 'idle_important', 1)
+  raise_offline_event(p, user, 'archived', has(flags, 'u') and 'call' or 'message')
+end
+
+-- The call has ended: devices that ring are told. `fields`: their registrations, if they are known.
+function Push.call_ended(p, user, call, fields)
+  fields = fields or Calls.rung(p, user, call)
+  if #fields == 0 then return end
+  redis.call('XADD', K.events(p), '*', 'user', user, 'sid', '', 'reason', 'call-ended', 'gen', '0',
+    'class', 'call-ended', 'at', now(), 'call', call, 'rang', cjson.encode(fields))
+  Push.count(p, 'raised')
 end

@@ -82,6 +82,7 @@ register('bind', function(keys, args)
     'reg', redis.call('HLEN', K.registrations(p, user)) > 0 and relink(p, user, resource, sid) or '0', 'pending', 0,
     'gen', 0, 'pushed_at', 0, 'last_event', '',
     'replaced', old and old.sid or '', 'replaced_node', old and old.node or '', 'former_node', '')
+  if redis.call('HGET', K.account(p, user), 'push_idle') then Push.count_idle(p, user) end
   local answer = { 'ok', at, old and old.sid or '', old and old.node or '' }
   for _, value in ipairs(placed) do answer[#answer + 1] = value end
   return answer
@@ -107,9 +108,9 @@ register('enable', function(keys, args)
   return { 'ok', max }
 end)
 
--- The socket is gone, the session is kept until its deadline.
-local function put_to_sleep(p, s, lead)
-  local key, at = K.session(p, s.sid), now()
+-- The socket is gone, the session is kept until its deadline. `sent`: as far as it was written; `grace`: see Push.asleep.
+local function put_to_sleep(p, s, lead, sent, grace)
+  local key, at, shown = K.session(p, s.sid), now(), visible(s)
   local max = tonumber(redis.call('HGET', key, 'max'))
   redis.call('SREM', K.owned(p, s.node), s.sid)
   redis.call('HSET', key, 'state', ASLEEP, 'node', '', 'owner', '', 'deadline', at + max, 'inactive', '0')
@@ -117,11 +118,13 @@ local function put_to_sleep(p, s, lead)
   s.state, s.node, s.inactive = ASLEEP, '', false
   if s.reg then redis.call('ZADD', K.lastcalls(p), at + max - math.min(lead, max / 2), s.sid) end
   Presence.sleep(p, s)
-  wake(p, s, 'hibernation')
+  Push.asleep(p, s, s.back == 0 and sent >= shown, grace)
   return at + max
 end
 
--- hibernate: only what was enabled with resumption   KEYS[1] prefix   ARGV sid, epoch, last call's lead ms
+-- hibernate: only what was enabled with resumption
+-- KEYS[1] prefix   ARGV sid, epoch, last call's lead ms, position up to which the socket was written to, ms for which
+--      the push for that can wait
 -- answers {'ok', deadline} | {'stale'} | {'not-resumable'}
 register('hibernate', function(keys, args)
   local p = keys[1]
@@ -130,7 +133,7 @@ register('hibernate', function(keys, args)
   local v = redis.call('HMGET', K.session(p, s.sid), 'smacks', 'deadline')
   if v[1] ~= '1' then return { 'not-resumable' } end
   if s.state == ASLEEP then return { 'ok', tonumber(v[2]) } end
-  return { 'ok', put_to_sleep(p, s, tonumber(args[3])) }
+  return { 'ok', put_to_sleep(p, s, tonumber(args[3]), tonumber(args[4]), tonumber(args[5])) }
 end)
 
 -- peek: the epoch on which a resume may build, so that of two at once exactly one wins

@@ -109,6 +109,7 @@ local function begin_end(p, s, how, max_old, limits, placed)
   redis.call('HSET', K.session(p, s.sid), 'state', ENDING, 'node', '', 'owner', '', 'how', how,
     'unnotified', has_uncovered(s) and '1' or '0')
   s.state, s.node = ENDING, ''
+  if s.reg then Push.count_idle(p, s.user) end
   if how ~= 'drop' then Presence.unavailable(p, s, limits, placed) else Presence.bereave(p, s) end
 end
 

@@ -15,7 +15,8 @@ end)
 
 -- reap: a dead node's sessions hibernate, those that cannot be resumed end; the epoch shuts the old owner out, should
 -- it live after all
--- KEYS[1] prefix   ARGV node, most, last call's lead ms, queue limit, quota, old h kept, resend_on_timeout
+-- KEYS[1] prefix   ARGV node, most, last call's lead ms, queue limit, quota, old h kept, resend_on_timeout, ms
+--      between two devices that are woken though nothing waits for them (0 = none are)
 -- answers {'done' | 'more', number of sessions}
 register('reap', function(keys, args)
   local p, limits = keys[1], limits_of(args, 4)
@@ -27,7 +28,8 @@ register('reap', function(keys, args)
     if s and s.state == LIVE and s.node == args[1] then
       s.epoch = redis.call('HINCRBY', K.session(p, sid), 'epoch', 1)
       if redis.call('HGET', K.session(p, sid), 'smacks') == '1' then
-        put_to_sleep(p, s, tonumber(args[3]))
+        put_to_sleep(p, s, tonumber(args[3]), -1, 0)
+        if tonumber(args[8]) > 0 then Push.restarted(p, s, tonumber(args[8])) end
       else
         begin_end(p, s, plan(p, s, args[7], limits), tonumber(args[6]), limits, {})
       end

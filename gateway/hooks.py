@@ -169,7 +169,8 @@ class StanzaTraits:
 
     `store`: may wait in offline storage. `wakes`: worth waking a phone for. `urgent`: a call. `bounces`: its sender
     may get an error. `carbon`: other devices get a copy. `archive`: kept in the archives. `hold`: may wait while a
-    client is inactive.
+    client is inactive. `displayed`: its sender has seen the conversation. `uncounted`: nobody has to read it, although
+    it wakes. `ends_call`: it may end a call.
 
     Most messages are of few shapes, and what a shape means is remembered: the stanza's type with its children's names.
     Who looks at anything else in it says `is_typical = False`.
@@ -184,6 +185,9 @@ class StanzaTraits:
     carbon: bool = False
     archive: bool = False
     hold: bool = False
+    displayed: bool = False
+    uncounted: bool = False
+    ends_call: bool = False
     is_typical: bool = True
 
 

@@ -71,6 +71,9 @@ def flags_of(traits: StanzaTraits) -> str:
         + (entry.CARBON if traits.carbon else "")
         + (entry.ARCHIVE if traits.archive else "")
         + (entry.HOLD if traits.hold else "")
+        + (entry.DISPLAYED if traits.displayed else "")
+        + (entry.UNCOUNTED if traits.uncounted else "")
+        + (entry.ENDS_CALL if traits.ends_call else "")
     )
 
 

@@ -84,12 +84,6 @@ STANDARDS: Final = (
         xep=Xep(334, "1.0.0"),
     ),
     Standard(
-        "Jingle Message Initiation",
-        "gateway.features.push",
-        "A `propose` wakes phones as a call does. The calls themselves are the clients' matter.",
-        xep=Xep(353, "0.8.0"),
-    ),
-    Standard(
         "SRV records for XMPP over TLS",
         "gateway.transports.tls",
         "Direct TLS with ALPN `xmpp-client`. The records are yours to publish.",
@@ -110,7 +104,7 @@ STANDARDS: Final = (
     Standard(
         "Message Displayed Synchronization",
         "gateway.features.pep",
-        "Its node, with `max` items and nobody else's eyes. No server assist.",
+        "Its node, with `max` items and nobody else's eyes; what is displayed is off the badge. No server assist.",
         xep=Xep(490, "1.0.1"),
     ),
     Standard(

@@ -5,6 +5,7 @@
 kind   m message, q iq request, r iq response or a request of the server's own, p presence, c carbon copy, e event
 flags  s may be stored offline, w wakes the phone, u urgent (a call), b may be bounced, d waited, so that it is late
        c other devices get a copy, a archived, h may wait while the client is inactive
+       v shows that a conversation was displayed, o is not counted as unread, x may end a call
 stamp  when the mailbox took it, ms since 1970; of what is archived the archive's id, `ms-seq`. One older than the
        stream that writes it gets a <delay/>
 id     names the message when several sessions hold a copy of it; empty otherwise
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 MESSAGE, IQ_REQUEST, IQ_RESPONSE, PRESENCE, COPY, EVENT = "m", "q", "r", "p", "c", "e"
 
 STORE, WAKES, URGENT, BOUNCES, DELAYED, CARBON, ARCHIVE, HOLD = "s", "w", "u", "b", "d", "c", "a", "h"
+DISPLAYED, UNCOUNTED, ENDS_CALL = "v", "o", "x"
 
 
 @dataclass(frozen=True, slots=True)

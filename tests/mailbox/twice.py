@@ -72,6 +72,14 @@ row("logged_in", lambda s: (JULIET,), differs=r" last_login$", why="the time of 
 row("reap", lambda s: ("n1", 100, 60_000, *LIMITS, 10, "if_offline"), second=[b"done", 0])
 row("posted", lambda s: (_posted(s),), second=0)
 row("chores", lambda s: (100,), changes=False)
+row("displayed", lambda s: (_unread(s), ORCHARD, ""))
+read("unread", lambda s: (_unread(s),))
+
+
+def _unread(s: Scene) -> str:
+    s.phone.register()
+    s.world.deliver(a_message("x"), sender=ORCHARD)
+    return JULIET
 
 
 def _overdue(s: Scene) -> str:

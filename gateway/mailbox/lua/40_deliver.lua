@@ -99,10 +99,12 @@ local function copy(p, user, way, type, flags, stamp, body, limits, except, answ
   end
 end
 
--- What the sender's own mailbox keeps of a message that was taken: the archive's copy, and carbons for other devices.
--- `args`: those of `deliver`.
+-- What the sender's own mailbox keeps of a message that was taken: the archive's copy, carbons for other devices, and
+-- that a conversation was looked at or a call answered. `args`: those of `deliver`.
 local function keep_sent(p, to, args, answer)
   local user, flags, body = args[15], args[9], args[12]
+  Unread.sent(p, user, to, flags)
+  if has(flags, 'x') then Calls.answered(p, user, bare_of(to), body, args[14]) end
   local id = has(flags, 'a') and Archive.put(p, user, to, body)
   if has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then
     local marks = has(flags, 'h') and 'h' or ''
@@ -173,6 +175,9 @@ deliver = function(keys, args, own_sid)
     end
   end
   stamp = stamp or tostring(now())
+  if has(flags, 'u') and not Calls.proposed(p, user, bare_of(args[3]), body) then
+    flags = string.gsub(flags, '[uw]', '')   -- kept, but nobody is woken for a call that is over
+  end
   if #targets > 0 then
     status = put_each(p, targets, kind, flags, stamp, args[3], body, limits, answer)
   elseif status == 'store' then
@@ -188,6 +193,10 @@ deliver = function(keys, args, own_sid)
   elseif kind == 'm' then
     fate(p, 'accepted', 1)
     if status == 'dropped' then fate(p, id and 'archived' or 'dropped', 1) end
+    if has(flags, 'w') and (status ~= 'dropped' or id) then
+      Unread.count(p, user, args[3], args[8], flags, stamp, args[12], args[2] ~= '' and targets[1] and targets[1].sid)
+    end
+    if has(flags, 'x') then Calls.told(p, user, bare_of(args[3]), args[12], own_sid) end
     if status == 'ok' and has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then
       local except = { [own_sid or ''] = true }
       for _, s in ipairs(targets) do except[s.sid] = true end

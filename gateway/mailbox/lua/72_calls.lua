@@ -98,4 +98,58 @@ do
     keep(p, user, id, call)
     return rang
   end
+
+  local function is_answered_by(registration, sid) return sid and cjson.decode(registration).sid == sid end
+
+  -- Whoever rang is told that it is over, but for the device that said so (`sid`).
+  local function tell(p, user, id, call, sid)
+    local left = {}
+    for _, field in ipairs(call.rang) do
+      local registration = redis.call('HGET', K.registrations(p, user), field)
+      if registration and not is_answered_by(registration, sid) then left[#left + 1] = field end
+    end
+    call.rang = left
+    keep(p, user, id, call)
+    if #left > 0 and Push.call_ended then Push.call_ended(p, user, id) end
+  end
+
+  -- A call comes in. Answers false if its caller has taken it back already: stanzas may overtake each other, and nobody
+  -- answers what is over.
+  function Calls.proposed(p, user, caller, body)
+    local id = Calls.id(body)
+    if id == '' or redis.call('HLEN', K.registrations(p, user)) == 0 then return true end
+    local call = call_of(p, user, id) or { by = {}, rang = {} }
+    if call.by[caller] then return false end
+    call.by[caller] = false
+    keep(p, user, id, call)
+    return true
+  end
+
+  -- The caller takes it back, or has finished.
+  function Calls.retracted(p, user, caller, body)
+    local verb, id = read(body, ENDS_OF_CALLER)
+    if not verb or redis.call('HLEN', K.registrations(p, user)) == 0 then return end
+    local call = call_of(p, user, id) or { by = {}, rang = {} }
+    if call.by[caller] then return end
+    call.by[caller] = true
+    if is_over(call) then tell(p, user, id, call) else keep(p, user, id, call) end
+  end
+
+  -- One of the account's devices, with the session `sid`, has answered or rejected it. `caller`: to whom it said so; the
+  -- account itself if it told but its own devices (XEP-0353 before version 0.4).
+  function Calls.answered(p, user, caller, body, sid)
+    local verb, id = read(body, ENDS_OF_ACCOUNT)
+    local call = verb and call_of(p, user, id)
+    if not call or is_over(call) then return end
+    for known in pairs(call.by) do
+      if known == caller or caller == user then call.by[known] = true end
+    end
+    if is_over(call) then tell(p, user, id, call, sid) else keep(p, user, id, call) end
+  end
+
+  -- A message came that ends a call: of the other party, or of the account itself to itself.
+  function Calls.told(p, user, sender, body, sid)
+    if sender == user then return Calls.answered(p, user, user, body, sid) end
+    Calls.retracted(p, user, sender, body)
+  end
 end

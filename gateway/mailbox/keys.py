@@ -39,9 +39,6 @@ DECOY_SECRET = ROOT + "decoy"
 PUSH_ANSWERS = ROOT + "push:answers:"
 """prefix of lists, by push worker: what foreign app servers answered it (XEP-0357); expire by themselves."""
 
-OUTCOMES = ROOT + "push:outcomes"
-"""hash: push outcome -> count, for `wakegate status` and the dashboard."""
-
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -102,6 +99,9 @@ KEYS: dict[str, Key] = {
     "invites": Key("invs:{}", "zset", "digest of an invitation this account made -> its expiry (ms)", "the longest's"),
     "reserved": Key("resv:{}", "string", "digest of the invitation that has this account's name", "the invitation's"),
     "tries": Key("tries:{}", "string", "number of registrations tried, by address and of all", "an hour"),
+    # per device of another server's user, whose mailbox is its node's: acct, push and off as above
+    "devices": Key("dev:{}", "hash", "which device -> its node JID, by who registered them", "a year without news"),
+    "device_tries": Key("devt:{}", "string", "number of tokens somebody registered", "an hour"),
     # per session
     "session": Key("s:{}", "hash", "owner, epoch, marks of the cursor, presence, push marks", "the session's"),
     "queue": Key("q:{}", "list", "entries from acked+1 to tail, oldest first", "the session's"),

@@ -69,7 +69,7 @@ row("fade", lambda s: (s.asleep(),), changes=False)
 row("faded", lambda s: (s.asleep(), s.phone.grip.epoch, "<presence><show>away</show></presence>"), second=b"kept")
 row("evict", lambda s: (JULIET, "", "if_offline", *LIMITS, 10, ""), second=[b"ok", [], []])
 row("logged_in", lambda s: (JULIET,), differs=r" last_login$", why="the time of the later one")
-row("reap", lambda s: ("n1", 100, 60_000, *LIMITS, 10, "if_offline"), second=[b"done", 0])
+row("reap", lambda s: ("n1", 100, 60_000, *LIMITS, 10, "if_offline", 0), second=[b"done", 0])
 row("posted", lambda s: (_posted(s),), second=0)
 row("chores", lambda s: (100,), changes=False)
 row("displayed", lambda s: (_unread(s), ORCHARD, ""))
@@ -318,6 +318,24 @@ def _bridged(s: Scene) -> str:
     return f"a@{BRIDGE}"
 
 
+# Devices of other servers' users
+
+PUSH_SERVICE = "push.example"
+OWNER = f"{PUSH_SERVICE} juliet@other.example"
+AT_OWNER = keys.prefix(OWNER)
+NODE = next(jid for n in range(9999) if keys.prefix(jid := f"{n:032x}@{PUSH_SERVICE}") == AT_OWNER)
+DEVICE = json.dumps({"service": PUSH_SERVICE, "sid": "", "resource": "", "app": "chat", "token": "ab"})
+row("device_add", lambda s: (OWNER, "phone", NODE, "secret", DEVICE, 5, 10, 60_000), at=AT_OWNER,
+    differs=r" registered_at$|:push:", why="registered when it came the last time")  # fmt: skip
+row("device_remove", lambda s: (_registered(s), "phone", ""), at=AT_OWNER, second=0)
+row("device_notify", lambda s: (*P, _registered(s) and NODE, "message", 1, "<message/>", 60_000), at=AT_OWNER)
+
+
+def _registered(s: Scene) -> str:
+    s.call("device_add", OWNER, "phone", NODE, "secret", DEVICE, 5, 10, 60_000, at=AT_OWNER)
+    return OWNER
+
+
 # Accounts
 
 row("remove", lambda s: (JULIET,), second=[b"no-account"])
@@ -329,7 +347,7 @@ read("credentials", lambda s: (JULIET,))
 read("standing", lambda s: (JULIET,))
 read("attendance", lambda s: ("0", 100))
 read("tails", lambda s: ("n1",))
-read("outbox", lambda s: (100,))
+read("outbox", lambda s: (100, 0))
 
 
 def _disabled(s: Scene) -> str:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from workers.push.breaker import Breaker, BreakerRules, State
 
 
@@ -55,7 +61,7 @@ def test_half_open_lets_one_probe_through() -> None:
 
     assert State.HALF_OPEN is breaker.state
     assert 0.0 == breaker.wait_s()
-    assert 5.0 == breaker.wait_s()
+    assert 1.0 == breaker.wait_s()
 
 
 def test_a_probe_that_never_comes_back_is_replaced() -> None:
@@ -100,3 +106,65 @@ def test_late_faults_do_not_prolong_an_open_breaker() -> None:
         breaker.faulted("500")
 
     assert 1.0 == breaker.wait_s()
+
+
+def after_an_outage(backlog: int, rules: BreakerRules, *, jitter_s: float) -> list[float]:
+    """Ten minutes down, with this many pushes that come whenever they are told to; when each was let through, seconds
+    after the breaker closed.
+    """
+    clock, dice = Clock(), random.Random(1)
+    breaker = Breaker(rules, clock=clock)
+    back_at = clock.now + 600
+    due = [(clock.now + dice.uniform(0, 600), number) for number in range(backlog)]
+    heapq.heapify(due)
+    breaker.trip("down")
+    closed_at, sent = 0.0, []
+    while due:
+        clock.now, number = heapq.heappop(due)
+        wait = breaker.wait_s()
+        if wait:
+            heapq.heappush(due, (clock.now + wait + dice.uniform(0, jitter_s), number))
+        elif clock.now < back_at:
+            breaker.faulted("down")
+            heapq.heappush(due, (clock.now + 10, number))
+        else:
+            if breaker.state is not State.CLOSED:
+                closed_at = clock.now
+            breaker.worked()
+            sent.append(clock.now - closed_at)
+    return sent
+
+
+def test_after_an_outage_what_has_piled_up_goes_out_slowly_at_first() -> None:
+    rules = BreakerRules(open_s=30, open_most_s=120, ramp_first=10, ramp_double_s=10, ramp_s=60)
+    sent = after_an_outage(5000, rules, jitter_s=2.0)
+    per_ten_s = [sum(1 for at in sent if 10 * ten <= at < 10 * ten + 10) for ten in range(6)]
+
+    assert 5000 == len(sent)
+    assert [True] * 6 == [many <= 10 * 10 * 2**ten + 20 for ten, many in enumerate(per_ten_s)]
+    assert max(sent) < 90
+
+
+def test_a_new_push_is_held_back_by_the_slow_start_and_a_call_is_not() -> None:
+    breaker, clock = a_breaker()
+    breaker.trip("x")
+    clock.now += 10
+    breaker.wait_s()
+    breaker.worked()
+    waits = [breaker.wait_s() for _ in range(30)]
+
+    assert [0.0] * 10 == waits[:10]
+    assert 0 < waits[10] < waits[29] < 60
+    assert 0.0 == breaker.wait_s(may_wait=False)
+    clock.now += 60
+    assert 0.0 == breaker.wait_s()
+    assert not breaker.is_ramping
+
+
+@given(st.floats(0, 60), st.integers(1, 5000))
+def test_the_moment_of_a_push_is_when_so_many_are_admitted(since: float, number: int) -> None:
+    rules = BreakerRules()
+    moment = rules.moment(number)
+
+    assert moment == rules.ramp_s or rules.admitted(moment) >= number - 0.001
+    assert rules.moment(rules.admitted(since)) <= since + 0.001

@@ -1,4 +1,4 @@
-"""What all pushes under one credential share: the provider token, the breaker, and a pool for each environment."""
+"""What all pushes under one credential share: the provider token, the breaker, a pool per environment and topic."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from workers.push.http2.origin import Origin
 from workers.push.http2.pool import Pool, PoolRules
 from workers.push.providers.apns.settings import Identity
 from workers.push.providers.apns.token import ProviderToken, load_key
-from workers.push.providers.apns.token_store import TokenStore
 from workers.push.reaction import Health
+from workers.push.token_store import TokenStore
 
 RECYCLE_S: Final = 10.0
 """Connections are not replaced more often than this, however many answers ask for it."""
@@ -21,7 +21,9 @@ FAULTS_TO_RECYCLE: Final = 3
 
 
 class Client:
-    """One per credential. Never holds two teams: Apple binds a connection to the team of its first push."""
+    """One per credential. Never holds two teams: Apple binds a connection to the team of its first push, and a topic
+    that came later may be refused on it, so that each app has connections of its own.
+    """
 
     def __init__(
         self,
@@ -31,10 +33,11 @@ class Client:
         pool_rules: PoolRules,
         breaker_rules: BreakerRules,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Reads the key. Raises CredentialError."""
+        """Reads the key. Raises CredentialError. `clock` (UNIX seconds) is for tokens, `monotonic` for the breaker."""
         self.identity = identity
-        self.breaker = Breaker(breaker_rules, clock=time.monotonic)
+        self.breaker = Breaker(breaker_rules, clock=monotonic)
         self.token: ProviderToken | None = None
         if identity.key_file:
             self.token = ProviderToken(
@@ -45,44 +48,49 @@ class Client:
                 clock=clock,
             )
         self._pool_rules = pool_rules
-        self._pools: dict[Origin, Pool] = {}
-        self._recycled_at: dict[Origin, float] = {}
-        self._server_faults = 0
+        self._pools: dict[tuple[Origin, str], Pool] = {}
+        self._recycled_at: dict[tuple[Origin, str], float] = {}
+        self._server_faults: dict[tuple[Origin, str], int] = {}
 
     def bearer(self) -> str:
         """The provider token for a request, "" where a certificate speaks for us. Raises StoreError."""
         return self.token.bearer() if self.token is not None else ""
 
-    def pool(self, origin: Origin) -> Pool:
-        """The connections to an origin."""
-        pool = self._pools.get(origin)
+    def pool(self, origin: Origin, topic: str) -> Pool:
+        """The connections to an origin for an app."""
+        pool = self._pools.get((origin, topic))
         if pool is None:
-            pool = self._pools[origin] = Pool(origin, rules=self._pool_rules)
+            pool = self._pools[origin, topic] = Pool(origin, rules=self._pool_rules)
         return pool
 
     def pools(self) -> list[Pool]:
         """All that were used so far."""
         return list(self._pools.values())
 
-    def note(self, health: Health, reason: str, origin: Origin) -> None:
+    def note(self, health: Health, reason: str, origin: Origin, topic: str) -> None:
         """What an answer says about the credential and the connections."""
         if health is Health.WELL:
-            self._server_faults = 0
+            self._server_faults.pop((origin, topic), None)
             self.breaker.worked()
         elif health is Health.CREDENTIAL_FAULT:
             self.breaker.trip(reason)
         else:
-            self._server_faults += 1
+            faults = self._server_faults[origin, topic] = self._server_faults.get((origin, topic), 0) + 1
             self.breaker.faulted(reason)
-            if self._server_faults % FAULTS_TO_RECYCLE == 0:
-                self.recycle(origin)
+            if faults % FAULTS_TO_RECYCLE == 0:
+                self.recycle(origin, topic)
 
-    def recycle(self, origin: Origin) -> None:
+    def recycle(self, origin: Origin, topic: str) -> None:
         """New connections from now on; asked for again within seconds, nothing happens: those are new already."""
         now = time.monotonic()
-        if now - self._recycled_at.get(origin, -RECYCLE_S) >= RECYCLE_S:
-            self._recycled_at[origin] = now
-            self.pool(origin).recycle()
+        if now - self._recycled_at.get((origin, topic), -RECYCLE_S) >= RECYCLE_S:
+            self._recycled_at[origin, topic] = now
+            self.pool(origin, topic).recycle()
+
+    def retire(self) -> None:
+        """Another client takes over: finish what is under way, keep no connection beyond it."""
+        for pool in self._pools.values():
+            pool.recycle()
 
     def close(self) -> None:
         """End all connections."""

@@ -18,16 +18,18 @@ from workers.push.outcome import Delivered, Later, Outcome, Refused, TokenGone
 from workers.push.provider import Checked
 from workers.push.providers.apns.answers import react
 from workers.push.providers.apns.client import Client
-from workers.push.providers.apns.payload import headers, payload, wake_only
+from workers.push.providers.apns.payload import Sort, headers, payload, sort_of, wake_only
 from workers.push.providers.apns.settings import AUTO, OTHER, PRODUCTION, SANDBOX, origin_of
 from workers.push.reaction import Action, Health, Reaction
 from workers.push.reply import Reply
+from workers.push.rules import CALL
 from workers.push.settings import AppSettings
 
 log = get_logger(__name__)
 
 LEARNED_MOST: Final = 20_000
 _TOKEN: Final = re.compile(r"[0-9A-Fa-f]{8,512}")
+_NOT_A_TOKEN: Final = TokenGone(None, "malformed")
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,20 @@ class ApnsProvider:
         if push.expires_at <= self._clock():
             return Refused("expired", alert=False)
         if not _TOKEN.fullmatch(push.token):
-            return TokenGone(None, "malformed")
-        wait = self._client.breaker.wait_s()
+            return _NOT_A_TOKEN
+        wait = self._client.breaker.wait_s(may_wait=push.kind != CALL)
         if wait > 0:
-            return Later(wait, f"breaker open: {self._client.breaker.reason}", is_tried=False)
+            return Later(wait, self._client.breaker.why, is_tried=False)
+        deadline = time.monotonic() + self._timeout_s
         try:
-            first = _Attempt(self._environment(push), self._client.bearer(), payload(push, self._app))
-            return self._send(push, first)
+            if sort_of(push) is Sort.VOIP:
+                outcome = self._begin(push, deadline) if _TOKEN.fullmatch(push.voip_token) else _NOT_A_TOKEN
+                if not isinstance(outcome, (TokenGone, Refused)):
+                    return outcome
+                # The PushKit token has its own life: its end must neither silence the call nor end the registration.
+                log.warning("apns_voip_refused", app=push.app, reason=_reason(outcome), device=redact(push.voip_token))
+                push = replace(push, voip_token="")
+            return self._begin(push, deadline)
         except StoreError as error:
             return Later(None, f"token store: {error}")
 
@@ -81,7 +90,7 @@ class ApnsProvider:
             self._client.bearer()
         except StoreError as error:
             return Checked(False, f"token store: {error}")
-        fault = self._client.pool(origin).connect(self._timeout_s)
+        fault = self._client.pool(origin, self._app.topic).connect(self._timeout_s)
         if fault:
             return Checked(False, fault)
         return Checked(True, f"{signed} ({self._client.identity.name}), connected to {origin.host}:{origin.port}")
@@ -90,13 +99,16 @@ class ApnsProvider:
         """See `Provider`. Apps that share the credential are closed with it."""
         self._client.close()
 
-    def _send(self, push: Push, attempt: _Attempt) -> Outcome:
-        deadline = time.monotonic() + self._timeout_s
+    def _begin(self, push: Push, deadline: float) -> Outcome:
+        first = _Attempt(self._environment(push), self._client.bearer(), payload(push, self._app))
+        return self._send(push, first, deadline)
+
+    def _send(self, push: Push, attempt: _Attempt, deadline: float) -> Outcome:
         done: set[Action] = set()
         while True:
             origin = self._origins[attempt.environment]
             reaction = self._ask(push, attempt, origin, deadline)
-            self._client.note(reaction.health, _reason(reaction.outcome), origin)
+            self._client.note(reaction.health, _reason(reaction.outcome), origin, self._app.topic)
             if isinstance(reaction.outcome, Delivered):
                 self._learn(push, attempt.environment)
                 return reaction.outcome
@@ -111,9 +123,10 @@ class ApnsProvider:
             attempt = again
 
     def _ask(self, push: Push, attempt: _Attempt, origin: Origin, deadline: float) -> Reaction:
-        request = headers(push, topic=self._app.topic, authority=origin.authority, bearer=attempt.bearer)
+        topic = self._app.topic
+        request = headers(push, topic=topic, authority=origin.authority, bearer=attempt.bearer, now=self._clock())
         timeout_s = max(0.0, deadline - time.monotonic())
-        result = self._client.pool(origin).request(request, attempt.body, timeout_s=timeout_s)
+        result = self._client.pool(origin, topic).request(request, attempt.body, timeout_s=timeout_s)
         if isinstance(result, Reply):
             return react(result)
         return Reaction(Later(None, f"no answer: {result.reason}"), health=Health.SERVER_FAULT)
@@ -127,7 +140,7 @@ class ApnsProvider:
         if action is Action.SHRINK:
             return replace(attempt, body=wake_only(push, self._app))
         if action in (Action.RECONNECT, Action.RECONNECT_ONLY):
-            self._client.recycle(origin)
+            self._client.recycle(origin, self._app.topic)
             return attempt if action is Action.RECONNECT else None
         if action in (Action.NEW_TOKEN, Action.PREVIOUS_TOKEN) and token is not None:
             other = (token.renewed if action is Action.NEW_TOKEN else token.previous)(attempt.bearer)

@@ -6,6 +6,7 @@ refused, so they share one through a store, in which the first to renew wins.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -13,10 +14,10 @@ from typing import Final
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from workers.push.credential import CredentialError
-from workers.push.providers.apns.token_store import EXPIRY_S, Minted, TokenStore
+from workers.push.token_store import EXPIRY_S, Minted, TokenStore
 
 ROTATE_S: Final = 45 * 60
 FLOOR_S: Final = 20 * 60
@@ -52,7 +53,8 @@ class ProviderToken:
         self._key_id = key_id
         self._store = store
         self._clock = clock
-        self._name = f"{team_id}:{key_id}"
+        # By the key itself too: a wrong file that is put right must not go on under the token of the wrong one.
+        self._name = f"{team_id}:{key_id}:{_fingerprint(key)}"
         self._current: Minted | None = None
         self._previous: Minted | None = None
         self._held_until = 0.0
@@ -96,3 +98,8 @@ class ProviderToken:
     def _adopt(self, minted: Minted | None) -> None:
         if minted is not None and minted != self._current:
             self._current, self._previous = minted, self._current
+
+
+def _fingerprint(key: ec.EllipticCurvePrivateKey) -> str:
+    public = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    return hashlib.sha256(public).hexdigest()[:16]

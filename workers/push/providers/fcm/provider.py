@@ -16,6 +16,7 @@ from workers.push.providers.fcm.payload import check_message, payload
 from workers.push.providers.fcm.token import AccessTokenError
 from workers.push.reaction import Action, Health, Reaction
 from workers.push.reply import Reply
+from workers.push.rules import CALL
 
 log = get_logger(__name__)
 
@@ -40,14 +41,10 @@ class FcmProvider:
             return Refused("expired", alert=False)
         if not push.token:
             return TokenGone(None, "malformed")
-        wait = self._client.breaker.wait_s()
+        wait = self._client.breaker.wait_s(may_wait=push.kind != CALL)
         if wait > 0:
-            return Later(wait, f"breaker open: {self._client.breaker.reason}", is_tried=False)
-        try:
-            body = payload(push, now=now)
-        except ValueError as error:
-            return Refused(f"payload: {error}", alert=True)
-        reaction = self._ask(body)
+            return Later(wait, self._client.breaker.why, is_tried=False)
+        reaction = self._ask(payload(push, now=now))
         reason = str(getattr(reaction.outcome, "reason", ""))
         self._client.note(reaction.health, reason)
         if not isinstance(reaction.outcome, Delivered) and getattr(reaction.outcome, "alert", False):

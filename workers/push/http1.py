@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import io
+import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import gevent
@@ -16,9 +19,51 @@ from gevent.lock import BoundedSemaphore
 from workers.push.reply import Processed, Reply, Result, Unanswered
 
 BODY_LIMIT: Final = 65_536
+ANSWER_LIMIT: Final = 262_144
+"""Bytes of an answer with its headers, and with all that came before it (RFC 9110, section 15.2)."""
+
 IDLE_S: Final = 50.0
 """A connection that was idle for longer is not used again: servers and address translators forget them after a minute.
 """
+
+
+Dial = Callable[[str, int, float], socket.socket]
+"""`dial(host, port, timeout_s)`: a TCP connection. Raises OSError, and what its maker says."""
+
+
+def in_full(error: Exception) -> str:
+    """What went wrong, as the error itself says it."""
+    return str(error) if isinstance(error, OSError) and str(error) else f"{type(error).__name__}: {error}"
+
+
+class _Meter(io.RawIOBase):
+    """Reads what a server sends until it is too much: interim answers and trailers come without end, if it likes."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self._left = ANSWER_LIMIT
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        if self._left <= 0:
+            raise http.client.HTTPException("the answer is too long")
+        count = self._raw.readinto(buffer)
+        self._left -= count or 0
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer of bounded length, its headers included."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
+        super().__init__(sock, *arguments, **named)
+        self.fp: io.BufferedReader = io.BufferedReader(_Meter(self.fp.detach()))
 
 
 @dataclass(eq=False)
@@ -32,17 +77,33 @@ class HttpPool:
     """`request` blocks the calling greenlet. At most `connections` are open; the last used is taken first."""
 
     def __init__(
-        self, base_url: str, *, ca_file: str = "", connections: int = 50, connect_timeout_s: float = 10.0
+        self,
+        base_url: str,
+        *,
+        ca_file: str = "",
+        connections: int = 50,
+        connect_timeout_s: float = 10.0,
+        name: str = "",
+        dial: Dial | None = None,
+        describe: Callable[[Exception], str] = in_full,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Raises ValueError for an address that is not http(s)://host[:port]."""
+        """Raises ValueError for an address that is not http(s)://host[:port].
+
+        `name`, `describe`: what the peer and its errors are called in reasons. `dial` makes the connections instead of
+        the system. `tls` is used in place of a context of its own, for many pools that trust the same.
+        """
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"an http(s)://host:port address is needed, got {base_url!r}")
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._is_tls = parts.scheme == "https"
+        self._name = name or f"{self._host}:{self._port}"
         self._ca_file = ca_file
-        self._tls: ssl.SSLContext | None = None
+        self._dial = dial
+        self._describe = describe
+        self._tls = tls
         self._connect_timeout_s = connect_timeout_s
         self._idle: deque[_Kept] = deque()
         self._places = BoundedSemaphore(connections)
@@ -62,6 +123,13 @@ class HttpPool:
         finally:
             self._places.release()
 
+    def prune(self) -> int:
+        """Close what was idle for too long; answers how many connections are still kept."""
+        oldest = time.monotonic() - IDLE_S
+        while self._idle and self._idle[0].used_at <= oldest:
+            self._idle.popleft().connection.close()
+        return len(self._idle)
+
     def close(self) -> None:
         """Close what is idle, and from now on what is given back."""
         self._is_closed = True
@@ -73,13 +141,13 @@ class HttpPool:
             try:
                 kept = self._take()
             except OSError as error:
-                return Unanswered(f"cannot connect to {self._host}:{self._port}: {error}", Processed.NO)
+                return Unanswered(f"cannot connect to {self._name}: {self._describe(error)}", Processed.NO)
             try:
                 reply = self._exchange(kept, method, path, headers, body)
             except (http.client.HTTPException, OSError) as error:
                 kept.connection.close()
                 if kept.is_fresh or not isinstance(error, (ConnectionError, http.client.BadStatusLine)):
-                    return Unanswered(f"{type(error).__name__}: {error}"[:200], Processed.MAYBE)
+                    return Unanswered(self._describe(error)[:200], Processed.MAYBE)
                 # The server closed a connection that was kept alive before it saw this request: once more on another
                 # one.
             except BaseException:
@@ -95,6 +163,12 @@ class HttpPool:
             if now - kept.used_at < IDLE_S:
                 return kept
             kept.connection.close()
+        connection = self._connected()
+        connection.sock.settimeout(None)  # from here on the request's deadline counts
+        self.connected += 1
+        return _Kept(connection, now)
+
+    def _connected(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection
         if self._is_tls:
             self._tls = self._tls or ssl.create_default_context(cafile=self._ca_file or None)
@@ -103,14 +177,19 @@ class HttpPool:
             )
         else:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=self._connect_timeout_s)
+        connection.response_class = _Answer
         try:
-            connection.connect()
+            if self._dial is None:
+                connection.connect()
+            else:
+                connection.auto_open = 0  # it must never connect by itself, past the dialer
+                connection.sock = self._dial(self._host, self._port, self._connect_timeout_s)
+                if self._is_tls and self._tls is not None:
+                    connection.sock = self._tls.wrap_socket(connection.sock, server_hostname=self._host)
         except BaseException:
             connection.close()
             raise
-        connection.sock.settimeout(None)  # from here on the request's deadline counts
-        self.connected += 1
-        return _Kept(connection, now)
+        return connection
 
     def _exchange(self, kept: _Kept, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
         connection = kept.connection

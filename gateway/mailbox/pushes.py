@@ -137,7 +137,7 @@ class Pushes:
 
     def may_show_nothing(self, event: Event, registration: Registration, *, gap_ms: int) -> bool:
         """May a push that shows nothing go to this device? Answers yes at most once in `gap_ms`."""
-        return bool(self._call("background", event.bucket, event.user, registration.field, gap_ms))
+        return bool(self._call("background", event.bucket, event.user, registration.field, gap_ms, event.id))
 
     def trace(self, user: str) -> list[Decision]:
         """What was decided about the pushes of an account (a bare JID), oldest first."""
@@ -192,7 +192,7 @@ class Pushes:
         names = ("id", "user", "sid", "reason", "gen", "class", "at", "only", "call", "rang")
         event = {name: fields.get(name, "") for name in names}
         flat = [part for item in event.items() for part in item]
-        self._call("replay", int(fields["bucket"]), event["id"], event["only"], *flat, "attempt", "0")
+        self._call("replay", int(fields["bucket"]), event["id"], event["only"], letter, *flat, "attempt", "0")
         self._journal.call("XDEL", keys.DEAD_LETTERS, letter)
 
     def counters(self) -> dict[str, int]:

@@ -36,7 +36,7 @@ ONLY_READS = names(
 )
 """change nothing: a row shows that they do not"""
 
-PUSH_WORKER = frozenset({"claim", "pushed", "retry", "done", "unregister"})
+PUSH_WORKER = names("claim pushed retry done unregister replay background trace")
 """sent by push workers, one at a time: tests/mailbox/test_push.py"""
 
 

@@ -18,7 +18,7 @@ from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import Bound, Grip, Resumed
 from gateway.mailbox.nodes import Sweep
-from gateway.mailbox.pushes import STREAMS, Registration
+from gateway.mailbox.pushes import STREAMS, Pushes, Registration
 from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 
 SERVICE = "push.localhost"
@@ -151,8 +151,7 @@ class Town:
 
     def outcomes(self) -> dict[str, int]:
         """What the workers counted."""
-        flat = self.journal.call("HGETALL", keys.OUTCOMES)
-        return {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
+        return Pushes(self.journal).outcomes()
 
     def leave(self) -> None:
         """Close the connection."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.mailbox.push_model import bucket_of_push, push_id
 from tests.push.builders import a_push
-from workers.push.notification import Content, collapse_id, cut, fitted, push_id
+from workers.push.notification import Content, collapse_id, cut, fitted
 
 
 @pytest.mark.parametrize(
@@ -49,8 +51,15 @@ def test_neither_token_nor_sender_nor_body_is_in_its_repr() -> None:
 
 
 def test_a_push_id_stays_the_same_over_retries_and_differs_between_devices() -> None:
-    assert push_id("1-0", "push.example.com node") == push_id("1-0", "push.example.com node")
-    assert push_id("1-0", "push.example.com node") != push_id("1-0", "push.example.com other")
+    assert push_id(7, "1-0", "push.example.com node") == push_id(7, "1-0", "push.example.com node")
+    assert push_id(7, "1-0", "push.example.com node") != push_id(7, "1-0", "push.example.com other")
+
+
+def test_a_push_id_is_a_uuid_that_tells_where_its_trace_is() -> None:
+    name = push_id(63, "1-0", "node")
+
+    assert (name, 63) == (str(uuid.UUID(name)), bucket_of_push(name))
+    assert [None, None] == [bucket_of_push(text) for text in ("no id", "ff000000-0000-5000-8000-000000000000")]
 
 
 def test_a_collapse_id_does_not_tell_what_it_is_made_of() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.push.rules import Decision, Send, Skip, decide, floor_ms, hold_s, kind_of
+from workers.push.rules import Decision, Send, Skip, decide, floor_ms, for_device, hold_s, is_voip, kind_of
 from workers.push.settings import PushSettings
 
 SETTINGS = PushSettings(floor=20.0, burst=1.0, expiry=3600, call_expiry=30)
@@ -31,7 +31,9 @@ def test_one_push_stands_for_all_that_waits() -> None:
         ("queued", "message", "message"),
         ("queued", "call", "call"),
         ("last-call", "message", "last-call"),
-        ("call-ended", "call", "call-ended"),
+        ("call-ended", "call-ended", "call-ended"),
+        ("call-answered", "call-ended", "call-answered"),
+        ("restart", "wake", "restart"),
         ("hibernation", "message", "message"),
     ],
 )
@@ -67,5 +69,33 @@ def test_nothing_waiting_is_no_push() -> None:
     assert Skip("nothing-waiting") == rule(waiting=0)
 
 
-def test_the_end_of_a_call_is_told_though_nothing_waits_and_wakes_nobody() -> None:
-    assert Send("call-ended", False, 0, expires_at=1030.0) == rule("call-ended", waiting=0)
+@pytest.mark.parametrize(
+    ("kind", "urgent", "expires_at"),
+    [("call-ended", True, 4600.0), ("call-answered", False, 1030.0), ("restart", False, 4600.0)],
+)
+def test_what_is_sent_though_nothing_waits(kind: str, urgent: bool, expires_at: float) -> None:
+    assert Send(kind, urgent, 0, expires_at=expires_at) == rule(kind, waiting=0)
+
+
+def test_a_call_of_which_nobody_was_told_in_time_is_a_message() -> None:
+    assert "message" == kind_of("queued", "call", is_late=True)
+
+
+def test_only_a_fresh_call_may_go_as_voip() -> None:
+    assert [True, False, False] == [is_voip("call", 19.0), is_voip("call", 20.0), is_voip("message", 0.0)]
+
+
+def test_messages_that_a_device_does_not_want_are_not_counted_for_it() -> None:
+    decision = for_device(Send("message", True, 7, 0.0), ["", "muted", ""])
+
+    assert Send("message", True, 6, 0.0) == decision
+
+
+def test_a_device_that_wants_none_of_what_waits_is_left_alone() -> None:
+    assert Skip("no-mention") == for_device(Send("message", True, 2, 0.0), ["muted", "no-mention"])
+
+
+def test_the_end_of_a_call_reaches_a_device_whatever_it_wants_to_hear_of() -> None:
+    decision = Send("call-ended", True, 0, 0.0)
+
+    assert decision == for_device(decision, ["muted"])

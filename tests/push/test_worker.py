@@ -58,7 +58,7 @@ def test_a_message_for_a_sleeping_phone_is_one_push(town: Town, sandbox: Sandbox
     (received,) = sandbox.record.since()
 
     assert "cd" * 32 == received.token
-    assert {"kind": "message", "count": 1, "node": "node"} == received.payload["wakegate"]
+    assert {"kind": "message", "count": 1, "node": "node", "unread": 1} == received.payload["wakegate"]
     wait_until(lambda: town.events() == 0)
     assert {"delivered": 1} == town.outcomes()
 
@@ -171,7 +171,7 @@ def test_after_the_last_try_there_is_a_dead_letter_that_can_be_replayed(
     town.a_sleeping_phone().gets()
     wait_until(lambda: town.retries() == 1)
     town.let_retries_fall_due()
-    wait_until(lambda: town.outcomes() == {"dead-letter": 1})
+    wait_until(lambda: town.outcomes() == {"dead": 1})
     pushes = Pushes(town.journal)
     ((letter, fields),) = pushes.dead_letters()
 
@@ -198,7 +198,7 @@ def test_a_registration_for_an_app_that_is_not_configured_is_counted(
 ) -> None:
     start()
     town.a_sleeping_phone(app="other").gets()
-    wait_until(lambda: town.outcomes() == {"unknown-app": 1} and town.events() == 0)
+    wait_until(lambda: town.outcomes() == {"skipped:unknown-app": 1} and town.events() == 0)
 
     assert [] == sandbox.record.since()
 
@@ -257,7 +257,7 @@ def test_an_event_that_was_recorded_before_the_crash_is_not_pushed_again(
     pushes.outcome(event, claim.registrations[0], "delivered")
     again: Any = pushes.claim(event, floor_ms=0)
 
-    assert "no-registration" == again.reason
+    assert "done" == again.reason
     dead.leave()
 
 

@@ -237,8 +237,9 @@ def test_a_phone_is_called_before_its_session_expires(world: World, sweeper: Swe
 def test_a_push_that_is_due_again_returns_to_the_workers(world: World, sweeper: Sweeper) -> None:
     event = Event(world.bucket, "1-0", "1-0", JULIET, "s", "offline", "1", "message", 1, only="x", attempt=2)
     later = msgspec.json.encode(event.fields())
-    world.call("retry", 0, later)
-    world.call("retry", 60_000, msgspec.json.encode({**event.fields(), "id": "2-0"}))
+    about = (event.id, JULIET, "x", "1", "", "", 0, 0)
+    world.call("retry", 0, later, *about)
+    world.call("retry", 60_000, msgspec.json.encode({**event.fields(), "id": "2-0"}), *about)
     sweeper.round()
 
     assert [("1-0", 2)] == [(found.id, found.attempt) for found in world.events()]

@@ -34,7 +34,7 @@ def a_busy_store(world: World) -> None:
     world.deliver(a_message("two secrets"), to="laptop")
     laptop.ack_all()
     phone.hibernate()
-    world.redis.hincrby(keys.OUTCOMES, "delivered", 7)
+    world.redis.hincrby(keys.key(world.at, "push_counts"), "delivered", 7)
     world.redis.xadd(keys.DEAD_LETTERS, {"why": "refused"})
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from gateway.mailbox.pushes import Registration
 from gateway.settings import ConfigError
 from workers.push.breaker import BreakerRules
 from workers.push.credential import CredentialError
@@ -15,11 +16,13 @@ from workers.push.providers.apns.client import Client as ApnsClient
 from workers.push.providers.apns.provider import ApnsProvider
 from workers.push.providers.apns.settings import Identity as ApnsIdentity
 from workers.push.providers.apns.token_store import TokenStore
-from workers.push.settings import APNS, FCM, AppSettings, PushSettings
+from workers.push.settings import APNS, FCM, WEBPUSH, AppSettings, PushSettings
 
 if TYPE_CHECKING:
     from workers.push.providers.fcm.client import Client as FcmClient
     from workers.push.providers.fcm.settings import Identity as FcmIdentity
+    from workers.push.providers.webpush.client import Client as WebPushClient
+    from workers.push.providers.webpush.settings import Identity as WebPushIdentity
 
 FCM_CONNECTIONS = 50
 
@@ -42,6 +45,7 @@ class Apps:
         self._breaker_rules = breaker_rules or BreakerRules()
         self._apns: dict[ApnsIdentity, ApnsClient] = {}
         self._fcm: dict[FcmIdentity, FcmClient] = {}
+        self._webpush: dict[WebPushIdentity, WebPushClient] = {}
         self._providers: dict[str, Provider] = {}
         faults: list[str] = []
         for name, app in settings.apps.items():
@@ -60,6 +64,10 @@ class Apps:
     def __getitem__(self, name: str) -> Provider:
         return self._providers[name]
 
+    def for_registration(self, registration: Registration) -> Provider | None:
+        """Who pushes this device; None if its app is not configured (any more)."""
+        return self._providers.get(registration.app)
+
     def __contains__(self, name: object) -> bool:
         return name in self._providers
 
@@ -75,7 +83,8 @@ class Apps:
 
     def close(self) -> None:
         """Close every connection."""
-        clients: list[ApnsClient | FcmClient] = [*self._apns.values(), *self._fcm.values()]
+        clients: list[ApnsClient | FcmClient | WebPushClient]
+        clients = [*self._apns.values(), *self._fcm.values(), *self._webpush.values()]
         for client in clients:
             client.close()
 
@@ -84,6 +93,8 @@ class Apps:
             return self._make_apns(app)
         if app.provider == FCM:
             return self._make_fcm(app)
+        if app.provider == WEBPUSH:
+            return self._make_webpush(app)
         raise ValueError(f"provider {app.provider!r} is not available yet")
 
     def _make_apns(self, app: AppSettings) -> Provider:
@@ -119,3 +130,22 @@ class Apps:
                 clock=self._clock,
             )
         return FcmProvider(client, request_timeout_s=self._settings.request_timeout, clock=self._clock)
+
+    def _make_webpush(self, app: AppSettings) -> Provider:
+        # Here and not above: dnspython costs 5 MB, which an installation without Web Push need not pay.
+        from workers.push.providers.webpush.client import Client
+        from workers.push.providers.webpush.provider import WebPushProvider
+        from workers.push.providers.webpush.services import ServiceRules
+        from workers.push.providers.webpush.settings import Identity
+
+        identity = Identity.of(app)
+        client = self._webpush.get(identity)
+        if client is None:
+            client = self._webpush[identity] = Client(
+                identity,
+                rules=ServiceRules(in_flight=self._settings.in_flight),
+                connect_timeout_s=self._settings.connect_timeout,
+                breaker_rules=self._breaker_rules,
+                clock=self._clock,
+            )
+        return WebPushProvider(app, client, request_timeout_s=self._settings.request_timeout, clock=self._clock)

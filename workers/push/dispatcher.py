@@ -5,28 +5,37 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import gevent
 from gevent.pool import Pool as Lane
 
-from gateway.mailbox.pushes import Cancelled, Event, Pushes, Registration
+from gateway.mailbox.pushes import Cancelled, Event, Pushes, Registration, Told, push_id
 from gateway.mailbox.pushes import Later as TooSoon
 from gateway.telemetry import get_logger, redact
 from workers.push.apps import Apps
 from workers.push.backoff import next_try, off_the_quarter
 from workers.push.breaker import Breaker
-from workers.push.notification import Content, Push, collapse_id, push_id
+from workers.push.notification import Content, Push, collapse_id
 from workers.push.outcome import Delivered, Later, Outcome, Refused, TokenGone
-from workers.push.rules import Send, Skip, decide, floor_ms, hold_s, kind_of
-from workers.push.settings import FCM, AppSettings, PushSettings
-from workers.push.summary import Summary, summary
+from workers.push.provider import Provider
+from workers.push.reading import Reading
+from workers.push.rules import CALL, RESTART, Send, Skip, decide, floor_ms, for_device, hold_s, is_voip, kind_of
+from workers.push.settings import APNS, FCM, PushSettings
+from workers.push.summary import Summary
 
 log = get_logger(__name__)
 
 CROWDED_S: Final = 2.0
 """A push whose credential has too many under way comes back after about this long."""
+
+APPSERVER: Final = "appserver"
+ENCRYPTED: Final = "encrypted"
+EXPIRED: Final = "expired"
+
+LONGEST_WHY: Final = 200
+"""characters of a reason that are kept"""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class Job:
     event: Event
     registration: Registration
     push: Push
+    provider: Provider
 
 
 class Dispatcher:
@@ -59,44 +69,75 @@ class Dispatcher:
         """Take an event to its end, or to the retries it needs. Raises StoreError: then it stays on its stream, and
         what was recorded is not done again.
         """
-        kind = kind_of(event.reason, event.kind)
-        gevent.sleep(hold_s(kind, event.at_ms / 1000, settings=self._settings, now=self._clock()))
-        claim = self._pushes.claim(event, floor_ms=floor_ms(kind, self._settings))
+        raised_at = event.at_ms / 1000
+        kind = self._kind(event, event.kind)
+        gevent.sleep(hold_s(kind, raised_at, settings=self._settings, now=self._clock()))
+        claim = self._pushes.claim(
+            event, floor_ms=floor_ms(kind, self._settings), active_grace_ms=int(self._settings.active_grace * 1000)
+        )
         if isinstance(claim, TooSoon):
             log.debug("push_put_off", entry=event.id, wait_ms=claim.wait_ms)
             return
         if isinstance(claim, Cancelled):
             log.debug("push_cancelled", entry=event.id, reason=claim.reason)
             return
-        decision = decide(kind, event.at_ms / 1000, waiting=claim.count, settings=self._settings, now=self._clock())
-        told = summary(claim.newest.stanza) if claim.newest is not None else Summary()
-        endings = [self._begin(event, registration, decision, told) for registration in claim.registrations]
+        decision = decide(
+            self._kind(event, claim.kind), raised_at, waiting=claim.count, settings=self._settings, now=self._clock()
+        )
+        reading = Reading(event.user, claim, now_ms=int(self._clock() * 1000))
+        endings = [self._begin(event, registration, decision, reading) for registration in claim.registrations]
         gevent.joinall([ending for ending in endings if isinstance(ending, gevent.Greenlet)])
         are_over = [self._is_over(ending) for ending in endings]
-        self._pushes.done(event, final=all(are_over))
+        self._pushes.done(event, final=not event.only and all(are_over))
+
+    def _kind(self, event: Event, event_class: str) -> str:
+        is_late = self._clock() - event.at_ms / 1000 >= self._settings.call_expiry
+        return kind_of(event.reason, event_class, is_late=is_late)
 
     def _is_over(self, ending: bool | gevent.Greenlet) -> bool:
         """Has the registration's push an end, rather than a retry? Raises what its greenlet raised."""
         return bool(ending.get()) if isinstance(ending, gevent.Greenlet) else ending
 
     def _begin(
-        self, event: Event, registration: Registration, decision: Send | Skip, told: Summary
+        self, event: Event, registration: Registration, decision: Send | Skip, reading: Reading
     ) -> bool | gevent.Greenlet:
         """Start a registration's push in its lane. Answers at once if there is nothing to start."""
-        if isinstance(decision, Skip):
-            self._pushes.outcome(event, registration, decision.reason)
+        if isinstance(decision, Send):
+            decision = for_device(decision, reading.verdicts(registration))
+        provider = self._apps.for_registration(registration)
+        if provider is None:
+            log.warning("push_app_unknown", app=registration.app)
+            decision = Skip("unknown-app")
+        if isinstance(decision, Send) and decision.kind == RESTART and not self._may_show_nothing(event, registration):
+            decision = Skip("background-budget")
+        if isinstance(decision, Skip) or provider is None:
+            self._skip(event, registration, decision.reason if isinstance(decision, Skip) else "unknown-app")
             return True
-        if registration.app not in self._apps:
-            # XEP-0357 services of others end here too, until the appserver provider is there.
-            log.warning("push_app_unknown", app=registration.app, service=registration.service)
-            self._pushes.outcome(event, registration, "unknown-app")
-            return True
-        lane = self._lane(self._apps[registration.app].breaker)
+        lane = self._lane(provider.breaker)
+        push = self._push(event, registration, decision, reading)
+        job = Job(event, registration, push, provider)
         if lane.full():
-            self._put_back(event, registration, CROWDED_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+            self._put_back(job, CROWDED_S * random.uniform(0.5, 1.5), "crowded")  # noqa: S311 - no secret
             return False
-        push = self._push(event, registration, decision, told)
-        return lane.spawn(self._send, Job(event, registration, push))
+        return lane.spawn(self._send, job)
+
+    def _skip(self, event: Event, registration: Registration, reason: str) -> None:
+        outcome = reason if reason == EXPIRED else f"skipped:{reason}"
+        told = Told(
+            push_id=push_id(event.bucket, event.id, _name(event, registration)),
+            provider=self._provider_name(registration),
+            why=reason,
+            is_tried=False,
+            after_ms=self._age_ms(event),
+        )
+        self._pushes.outcome(event, registration, outcome, told=told)
+
+    def _may_show_nothing(self, event: Event, registration: Registration) -> bool:
+        """Apple delivers but a few such pushes, and fewer to those who send many. (What stops a ringing phone goes.)"""
+        if self._provider_name(registration) != APNS:
+            return True
+        gap_ms = int(self._settings.background_gap * 1000)
+        return bool(event.only) or self._pushes.may_show_nothing(event, registration, gap_ms=gap_ms)
 
     def _lane(self, credential: Breaker) -> Lane:
         lane = self._lanes.get(credential)
@@ -104,12 +145,17 @@ class Dispatcher:
             lane = self._lanes[credential] = Lane(self._settings.in_flight)
         return lane
 
-    def _push(self, event: Event, registration: Registration, decision: Send, told: Summary) -> Push:
-        name = f"{event.user}\n{registration.field}"
+    def _push(self, event: Event, registration: Registration, decision: Send, reading: Reading) -> Push:
+        name = _name(event, registration)
+        app = self._apps.settings.get(registration.app)
+        ceiling = app.content if app is not None else self._settings.foreign_content
+        content = Content.allowed(ceiling, registration.content)
+        is_told = content > Content.NONE or ceiling == ENCRYPTED or registration.key
+        told = reading.newest(registration) if is_told else Summary()
         return Push(
             app=registration.app,
             token=registration.token,
-            push_id=push_id(event.id, name),
+            push_id=push_id(event.bucket, event.id, name),
             expires_at=decision.expires_at,
             kind=decision.kind,
             urgent=decision.urgent,
@@ -117,17 +163,26 @@ class Dispatcher:
             count=decision.count,
             sender=told.sender,
             body=told.body,
-            content=Content.allowed(self._app(registration).content, registration.content),
+            content=content,
             collapse_id=collapse_id(decision.kind, name),
             node=registration.node,
+            voip_token=registration.voip_token if is_voip(decision.kind, self._age_ms(event) / 1000) else "",
+            unread=reading.claim.unread,
+            requests=reading.claim.requests,
+            call=reading.claim.call,
+            registration=registration,
         )
 
-    def _app(self, registration: Registration) -> AppSettings:
-        return self._apps.settings[registration.app]
+    def _provider_name(self, registration: Registration) -> str:
+        app = self._apps.settings.get(registration.app)
+        return app.provider if app is not None else APPSERVER if not registration.app else "unknown"
+
+    def _age_ms(self, event: Event) -> int:
+        return int(self._clock() * 1000) - event.at_ms
 
     def _send(self, job: Job) -> bool:
         started = time.monotonic()
-        outcome = self._apps[job.push.app].send(job.push)
+        outcome = job.provider.send(job.push)
         log.info(
             "push_ended",
             app=job.push.app,
@@ -135,46 +190,60 @@ class Dispatcher:
             outcome=type(outcome).__name__,
             reason=str(getattr(outcome, "reason", "")),
             device=redact(job.push.token),
+            push=job.push.push_id,
             attempt=job.event.attempt + 1,
             took_ms=int((time.monotonic() - started) * 1000),
-            after_ms=int(self._clock() * 1000) - job.event.at_ms,
+            after_ms=self._age_ms(job.event),
         )
         return self._conclude(job, outcome)
 
     def _conclude(self, job: Job, outcome: Outcome) -> bool:
         """Record what came of it. Answers whether that is the end of it."""
-        event, registration = job.event, job.registration
         if isinstance(outcome, Delivered):
-            self._pushes.outcome(event, registration, "delivered")
-            return True
+            return self._end(job, "delivered")
         if isinstance(outcome, TokenGone):
-            self._pushes.outcome(event, registration, "token-gone", dead=True, at_ms=outcome.at_ms or 0)
-            return True
+            return self._end(job, "token-gone", outcome.reason, dead=True, at_ms=outcome.at_ms or 0)
         if isinstance(outcome, Refused):
             if outcome.alert:
-                self._pushes.bury(event, registration, outcome.reason)
-            self._pushes.outcome(event, registration, "refused" if outcome.alert else outcome.reason)
-            return True
+                self._pushes.bury(job.event, job.registration, outcome.reason)
+            if outcome.reason == EXPIRED:
+                return self._end(job, EXPIRED, is_tried=False)
+            return self._end(job, "refused", outcome.reason)
         return self._later(job, outcome)
 
+    def _end(
+        self, job: Job, state: str, why: str = "", *, is_tried: bool = True, dead: bool = False, at_ms: int = 0
+    ) -> bool:
+        told = self._told(job, why, is_tried=is_tried)
+        self._pushes.outcome(job.event, job.registration, state, dead=dead, at_ms=at_ms, told=told)
+        return True
+
+    def _told(self, job: Job, why: str, *, is_tried: bool) -> Told:
+        return Told(
+            push_id=job.push.push_id,
+            provider=self._provider_name(job.registration),
+            why=why[:LONGEST_WHY],
+            is_tried=is_tried,
+            after_ms=self._age_ms(job.event),
+            call=job.push.call if job.push.kind == CALL else "",
+        )
+
     def _later(self, job: Job, outcome: Later) -> bool:
-        event, registration = job.event, job.registration
         if not outcome.is_tried:
             wait = (outcome.after_s or 0.0) + random.uniform(0.0, CROWDED_S)  # noqa: S311 - no secret
             if self._clock() + wait >= job.push.expires_at:
-                self._pushes.outcome(event, registration, "expired")
-                return True
-            self._put_back(event, registration, wait)
+                return self._end(job, EXPIRED, outcome.reason, is_tried=False)
+            self._put_back(job, wait, outcome.reason)
             return False
-        if event.attempt + 1 >= self._settings.retry_limit:
-            self._pushes.bury(event, registration, f"{event.attempt + 1} attempts, the last: {outcome.reason}")
-            self._pushes.outcome(event, registration, "dead-letter")
-            return True
-        retry = self._wait_s(job, outcome)
-        if retry is None:
-            self._pushes.outcome(event, registration, "expired")
-            return True
-        self._pushes.retry(event, registration, wait_ms=int(retry * 1000))
+        if job.event.attempt + 1 >= self._settings.retry_limit:
+            why = f"{job.event.attempt + 1} attempts, the last: {outcome.reason}"
+            self._pushes.bury(job.event, job.registration, why)
+            return self._end(job, "dead", why)
+        wait_s = self._wait_s(job, outcome)
+        if wait_s is None:
+            return self._end(job, EXPIRED, outcome.reason)
+        told = self._told(job, outcome.reason, is_tried=True)
+        self._pushes.retry(job.event, job.registration, wait_ms=int(wait_s * 1000), told=told)
         return False
 
     def _wait_s(self, job: Job, outcome: Later) -> float | None:
@@ -189,13 +258,17 @@ class Dispatcher:
             uniform=random.uniform,
         )
         # Google's advice is for crowds of retries; a few seconds' wait for one phone is better kept short.
-        if wait is not None and wait >= 60 and self._app(job.registration).provider == FCM:
+        if wait is not None and wait >= 60 and self._provider_name(job.registration) == FCM:
             wait = off_the_quarter(now, wait, uniform=random.uniform)
             return wait if now + wait < job.push.expires_at else None
         return wait
 
-    def _put_back(self, event: Event, registration: Registration, wait_s: float) -> None:
-        """The provider was not asked, so this is not counted as an attempt: `retry` adds the one that is taken off
-        here.
-        """
-        self._pushes.retry(replace(event, attempt=event.attempt - 1), registration, wait_ms=int(wait_s * 1000))
+    def _put_back(self, job: Job, wait_s: float, why: str) -> None:
+        """The provider was not asked, so this is not counted as an attempt."""
+        told = self._told(job, why, is_tried=False)
+        self._pushes.retry(job.event, job.registration, wait_ms=int(wait_s * 1000), told=told)
+
+
+def _name(event: Event, registration: Registration) -> str:
+    """What names a device for the ids of its pushes."""
+    return f"{event.user}\n{registration.field}"

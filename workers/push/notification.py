@@ -93,17 +93,14 @@ class Push:
         return self.body or None if self.content >= Content.BODY else None
 
 
-def push_id(event_id: str, registration: str) -> str:
-    """The stable id of a push: the same event for the same registration is the same push, whoever tries it again."""
-    return str(uuid.uuid5(_NAMESPACE, f"{event_id}\0{registration}"))
-
-
 def collapse_id(kind: str, registration: str) -> str:
-    """36 characters that are the same for all pushes of a kind to a registration: a newer one replaces an older one.
+    """36 characters that are the same for all pushes of a sort to a registration: a newer one replaces an older one.
 
-    A hash, because what it is made of would tell the provider who the user is.
+    Two sorts, calls and all that says "come and fetch": Google keeps four collapse keys per device, which may be used
+    by two accounts. A hash, because what it is made of would tell the provider who the user is.
     """
-    return str(uuid.uuid5(_NAMESPACE, f"collapse\0{kind}\0{registration}"))
+    sort = "call" if kind in {"call", "call-ended", "call-answered"} else "message"
+    return str(uuid.uuid5(_NAMESPACE, f"collapse\0{sort}\0{registration}"))
 
 
 def cut(text: str, length: int) -> str:

@@ -10,8 +10,9 @@ from gateway.settings import setting, tables
 
 APNS: Final = "apns"
 FCM: Final = "fcm"
-AVAILABLE: Final = (APNS, FCM)
-PROVIDERS: Final = (*AVAILABLE, "webpush", "appserver")
+WEBPUSH: Final = "webpush"
+AVAILABLE: Final = (APNS, FCM, WEBPUSH)
+PROVIDERS: Final = (*AVAILABLE, "appserver")
 CONTENTS: Final = ("none", "sender", "body", "encrypted")
 
 
@@ -47,6 +48,9 @@ class AppSettings:
     vapid_key_file: str = setting(
         "", help="Web Push: PEM file with the P-256 key that signs (RFC 8292); clients subscribe with its public half."
     )
+    vapid_public_key: str = setting(
+        "", help="Web Push: that public half, base64url, which clients are told; `wakegate push check` prints it."
+    )
     vapid_subject: str = setting("", help="Web Push: mailto: or https: address under which push services reach you.")
     allow_private: bool = setting(
         False, help="Web Push: endpoints may be in private networks. For tests and closed networks only."
@@ -73,12 +77,14 @@ class AppSettings:
             yield f"provider: must be set, one of {', '.join(AVAILABLE)}"
         elif self.provider not in AVAILABLE:
             yield f"provider: {self.provider!r} is not available yet; what is: {', '.join(AVAILABLE)}"
-        if self.content == "encrypted":
+        if self.content == "encrypted" and self.provider != WEBPUSH:
             yield "content: 'encrypted' is not available yet; use none, sender or body"
         if self.provider == APNS:
             yield from self._apns_faults()
         if self.provider == FCM and not self.service_account_file:
             yield "service_account_file: must be set, the JSON file from the Firebase console"
+        if self.provider == WEBPUSH:
+            yield from self._webpush_faults()
         for name in ("endpoint", "sandbox_endpoint"):
             address = str(getattr(self, name))
             if address and not address.startswith(("https://", "http://") if self.provider == FCM else "https://"):
@@ -93,6 +99,18 @@ class AppSettings:
             from workers.push.credential_files import faults_of
 
             yield from faults_of(self)
+
+    def _webpush_faults(self) -> Iterator[str]:
+        if not self.vapid_key_file:
+            yield "vapid_key_file: must be set; `wakegate push add-app` makes the key"
+        subject = self.vapid_subject
+        if not subject.startswith(("mailto:", "https:")):
+            yield "vapid_subject: must be set to a mailto: or https: address under which push services reach you"
+        elif not self.allow_private and "localhost" in subject:
+            # Apple takes it for a forged token (403 BadJwtToken).
+            yield "vapid_subject: push services refuse localhost; give an address that works from outside"
+        if self.endpoint:
+            yield "endpoint: has no meaning for Web Push, as each device names its own"
 
     def _apns_faults(self) -> Iterator[str]:
         if not self.topic:
@@ -113,6 +131,11 @@ class PushSettings:
 
     max_devices: int = setting(
         10, unit="devices", least=1, most=1000, help="Registrations one account may have; the oldest goes."
+    )
+    foreign_content: str = setting(
+        "none",
+        choices=("none", "sender", "body"),
+        help="The most that is told to app servers of others (XEP-0357), which clients name when they register.",
     )
     burst: float = setting(
         0.0, unit="s", least=0, most=5, help="Wait this long for more before the first push of a burst."

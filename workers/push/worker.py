@@ -51,7 +51,8 @@ class PushWorker:
         self._settings = settings
         self._journal = Journal(url, timeout_s=redis_timeout_s)
         self._apps = Apps(settings, store=SharedTokenStore(self._journal))
-        self._dispatcher = Dispatcher(Pushes(self._journal), self._apps, settings=settings)
+        pushes = Pushes(self._journal, trace_length=settings.trace_length, trace_days=settings.trace_days)
+        self._dispatcher = Dispatcher(pushes, self._apps, settings=settings)
         credentials = len({self._apps[app].breaker for app in self._apps.names})
         # More than all lanes together: when each of them is full, there is still room to take an event and put it back.
         self._crew = Crew(settings.in_flight * (credentials + 1))
@@ -72,7 +73,7 @@ class PushWorker:
         self._journal.wait_up(timeout_s)
 
     def run(self) -> None:
-        """Work until `stop`; then finish what is in hand, as far as the request timeout lets it, and close."""
+        """Work until `stop`; then finish what is in hand within `[push] drain`, leave the rest to be claimed, and close."""
         self._journal.start()
         try:
             while not self._stopping.is_set():
@@ -116,7 +117,7 @@ class PushWorker:
 
     def _drain(self) -> None:
         log.info("push_worker_draining", in_hand=len(self._crew))
-        if not self._crew.join(timeout=self._settings.request_timeout + 5.0):
+        if not self._crew.join(timeout=self._settings.drain):
             log.warning("push_worker_left_work", in_hand=len(self._crew))
             self._crew.kill(timeout=1.0)
 

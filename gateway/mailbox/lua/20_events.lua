@@ -86,11 +86,12 @@ function Push.archived(p, user, flags)
   raise_offline_event(p, user, 'archived', has(flags, 'u') and 'call' or 'message')
 end
 
--- The call has ended: devices that ring are told. `fields`: their registrations, if they are known.
-function Push.call_ended(p, user, call, fields)
+-- The call has ended: devices that ring are told. `how`: 'call-ended', or 'call-answered' (or rejected) by a device of
+-- the account; `fields`: their registrations, if they are known.
+function Push.call_ended(p, user, call, how, fields)
   fields = fields or Calls.rung(p, user, call)
   if #fields == 0 then return end
-  redis.call('XADD', K.events(p), '*', 'user', user, 'sid', '', 'reason', 'call-ended', 'gen', '0',
+  redis.call('XADD', K.events(p), '*', 'user', user, 'sid', '', 'reason', how or 'call-ended', 'gen', '0',
     'class', 'call-ended', 'at', now(), 'call', call, 'rang', cjson.encode(fields))
   Push.count(p, 'raised')
 end

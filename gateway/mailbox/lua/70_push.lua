@@ -339,8 +339,8 @@ register('pushed', function(keys, args)
     if args[7] == '1' then Push.count(p, 'sent') end
     if args[4] == 'delivered' then count_latency(p, args[9], math.floor(tonumber(args[10]))) end
     note_push(p, user, field, args[8], args[13], args[14], args[1], args[4], args[11], 'provider', args[9], 'ms', args[10])
-    if args[12] ~= '' and args[4] == 'delivered' and Calls.rang then
-      if Calls.is_over(p, user, args[12]) then Push.call_ended(p, user, args[12], { field })
+    if args[12] ~= '' and args[4] == 'delivered' then
+      if Calls.is_over(p, user, args[12]) then Push.call_ended(p, user, args[12], Calls.how and Calls.how(p, user, args[12]), { field })
       else Calls.rang(p, user, args[12], field) end
     end
   end
@@ -379,19 +379,22 @@ register('done', function(keys, args)
 end)
 
 -- replay: a dead letter goes back on the stream, as a push of its own   KEYS[1] prefix
--- ARGV event id, registration, then the event, flat   answers 'ok'
+-- ARGV event id, registration, the letter's id, then the event, flat   answers 'ok'
 register('replay', function(keys, args)
   local p, job = keys[1], K.job(keys[1], args[1])
+  if redis.call('HSETNX', job, '^' .. args[3], '1') == 0 then return 'ok' end   -- sent again
+  redis.call('EXPIRE', job, 86400)
   redis.call('HDEL', job, args[2], '~' .. args[2], '>' .. args[2])
-  redis.call('XADD', K.events(p), '*', unpack(args, 3))
+  redis.call('XADD', K.events(p), '*', unpack(args, 4))
   return 'ok'
 end)
 
 -- background: may a push that shows nothing go to this device now? At most one in so many ms.
--- KEYS[1] prefix   ARGV user, field, ms   answers 1 | 0
+-- KEYS[1] prefix   ARGV user, field, ms, event id (the same one may ask again)   answers 1 | 0
 register('background', function(keys, args)
   local key = K.background(keys[1], redis.sha1hex(args[1] .. '\n' .. args[2]))
-  return tonumber(args[3]) == 0 and 1 or redis.call('SET', key, '1', 'PX', args[3], 'NX') and 1 or 0
+  if tonumber(args[3]) == 0 or redis.call('SET', key, args[4], 'PX', args[3], 'NX') then return 1 end
+  return redis.call('GET', key) == args[4] and 1 or 0
 end)
 
 -- trace: decisions about an account's pushes, oldest first   KEYS[1] prefix   ARGV user, or '' and a push id

@@ -73,7 +73,7 @@ class PushWorker:
         self._journal.wait_up(timeout_s)
 
     def run(self) -> None:
-        """Work until `stop`; then finish what is in hand within `[push] drain`, leave the rest to be claimed, and close."""
+        """Work until `stop`; then finish what is in hand within `[push] drain`, leave the rest to others, and close."""
         self._journal.start()
         try:
             while not self._stopping.is_set():

@@ -11,6 +11,7 @@ from gateway.settings import ConfigError, load
 from tests.push.builders import a_file, an_android_app, an_iphone_app
 from workers.push.apps import Apps
 from workers.push.providers.apns.token_store import LocalTokenStore
+from workers.push.providers.webpush.keys import new_key
 from workers.push.settings import AppSettings, PushSettings
 from workers.sandbox.server import Sandbox
 
@@ -20,6 +21,12 @@ IPHONE: dict[str, Any] = {
     "team_id": "TEAM123456",
     "key_id": "KEY1234567",
     "key_file": "AuthKey.p8",
+}
+
+BROWSER: dict[str, Any] = {
+    "provider": "webpush",
+    "vapid_key_file": "vapid.pem",
+    "vapid_subject": "mailto:admin@example.org",
 }
 
 
@@ -61,7 +68,11 @@ def test_the_example_of_the_contract_has_no_faults(tmp_path: Path) -> None:
     ("fields", "fault"),
     [
         ({}, "provider: must be set"),
-        ({"provider": "webpush"}, "'webpush' is not available yet"),
+        ({**BROWSER, "vapid_key_file": ""}, "vapid_key_file: must be set"),
+        ({**BROWSER, "vapid_subject": ""}, "vapid_subject: must be set"),
+        ({**BROWSER, "vapid_subject": "admin@example.org"}, "vapid_subject: must be set"),
+        ({**BROWSER, "vapid_subject": "mailto:admin@localhost"}, "vapid_subject: push services refuse localhost"),
+        ({**BROWSER, "endpoint": "https://push.example"}, "endpoint: has no meaning"),
         ({"provider": "appserver"}, "'appserver' is not available yet"),
         ({**IPHONE, "content": "encrypted"}, "'encrypted' is not available yet"),
         (without("topic"), "topic: must be set"),
@@ -94,6 +105,7 @@ CERTIFICATE = {"provider": "apns", "topic": "org.example.chat"}
         (IPHONE, "key_file"),
         (CERTIFICATE, "certificate_file"),
         ({"provider": "fcm"}, "service_account_file"),
+        (BROWSER, "vapid_key_file"),
     ],
 )
 def test_a_file_that_is_not_there_or_is_something_else_is_a_fault(
@@ -105,6 +117,22 @@ def test_a_file_that_is_not_there_or_is_something_else_is_a_fault(
 
     assert [f"{name}: {tmp_path}/missing: cannot be read: No such file or directory"] == found[0]
     assert ["ca_file", name] == [fault.partition(":")[0] for fault in found[1]]
+
+
+def test_a_public_key_that_belongs_to_another_key_is_a_fault(tmp_path: Path) -> None:
+    public = new_key(tmp_path / "one.pem")
+    other = new_key(tmp_path / "two.pem")
+    app = {**BROWSER, "vapid_key_file": str(tmp_path / "one.pem"), "content": "encrypted"}
+    right, none, wrong = (AppSettings(**app, vapid_public_key=key) for key in (public + "=", "", other))
+
+    assert ([], []) == (list(right.file_faults()), list(none.file_faults()))
+    assert [
+        f"vapid_key_file: {tmp_path}/one.pem: vapid_public_key is not the public half of this key, which is {public}"
+    ] == list(wrong.file_faults())
+
+
+def test_a_closed_network_may_call_itself_localhost() -> None:
+    assert [] == faults(**{**BROWSER, "vapid_subject": "mailto:admin@localhost", "allow_private": True})
 
 
 def test_files_of_an_app_that_cannot_work_anyway_are_not_looked_at() -> None:

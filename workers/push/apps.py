@@ -132,7 +132,7 @@ class Apps:
         return FcmProvider(client, request_timeout_s=self._settings.request_timeout, clock=self._clock)
 
     def _make_webpush(self, app: AppSettings) -> Provider:
-        # Here and not above: dnspython costs 5 MB, which an installation without Web Push need not pay.
+        # Here and not above: dnspython costs 8 MB, which an installation without Web Push need not pay.
         from workers.push.providers.webpush.client import Client
         from workers.push.providers.webpush.provider import WebPushProvider
         from workers.push.providers.webpush.services import ServiceRules

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from workers.push.credential import CredentialError
-from workers.push.settings import FCM, AppSettings
+from workers.push.settings import FCM, WEBPUSH, AppSettings
 
 
 def faults_of(app: AppSettings) -> Iterator[str]:
@@ -15,6 +16,8 @@ def faults_of(app: AppSettings) -> Iterator[str]:
     checks: dict[str, Callable[[str], object]] = {"ca_file": _authorities}
     if app.provider == FCM:
         checks["service_account_file"] = _service_account
+    elif app.provider == WEBPUSH:
+        checks["vapid_key_file"] = partial(_vapid_key, public=app.vapid_public_key)
     else:
         checks |= {"key_file": _key, "certificate_file": _certificate}
     for name, check in checks.items():
@@ -34,6 +37,14 @@ def _key(file: str) -> None:
     from workers.push.providers.apns.token import load_key
 
     load_key(file)
+
+
+def _vapid_key(file: str, *, public: str) -> None:
+    from workers.push.providers.webpush.keys import public_key
+
+    found = public_key(file)
+    if public and public.rstrip("=") != found:
+        raise CredentialError(f"{file}: vapid_public_key is not the public half of this key, which is {found}")
 
 
 def _service_account(file: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 from gateway.mailbox.pushes import Registration, Send
+from gateway.xmpp.notification_settings import ChatSettings
+from workers.push.chat_rules import read_rules, verdict, wants_everything
 from workers.push.summary import Summary, summary
 
 
@@ -14,6 +16,7 @@ class Reading:
     """
 
     def __init__(self, user: str, claim: Send, *, now_ms: int) -> None:
+        """`user`: the account's bare JID; `now_ms`: by which a chat that is muted until then is judged."""
         self.claim = claim
         self._user = user
         self._now_ms = now_ms
@@ -26,13 +29,32 @@ class Reading:
     def _newest(self) -> Summary:
         return summary(self.claim.waiting[-1].entry.stanza) if self.claim.waiting else Summary()
 
+    @cached_property
+    def _rules(self) -> dict[str, ChatSettings]:
+        return read_rules(self.claim.rules)
+
     def verdicts(self, registration: Registration) -> list[str]:
-        """Of each message, oldest first, why this device does not want to be woken for it; "" if it does."""
-        return []
+        """Of each message, oldest first, why this device does not want to be woken for it; "" if it does. Empty if it
+        wants everything.
+        """
+        if wants_everything(registration.filters, self.claim.rules):
+            return []
+        return [
+            verdict(
+                said,
+                waiting.subscription,
+                filters=registration.filters,
+                rules=self._rules,
+                user=self._user,
+                now_ms=self._now_ms,
+            )
+            for said, waiting in zip(self._all, self.claim.waiting, strict=True)
+        ]
 
     def newest(self, registration: Registration) -> Summary:
         """The newest message that the device wants to be woken for."""
         verdicts = self.verdicts(registration)
         if not any(verdicts):
             return self._newest
-        return next((said for said, no in zip(self._all[::-1], verdicts[::-1], strict=True) if not no), Summary())
+        wanted = [said for said, unwanted in zip(self._all, verdicts, strict=True) if not unwanted]
+        return wanted[-1] if wanted else Summary()

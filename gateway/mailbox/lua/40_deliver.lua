@@ -99,12 +99,17 @@ local function copy(p, user, way, type, flags, stamp, body, limits, except, answ
   end
 end
 
--- What the sender's own mailbox keeps of a message that was taken: the archive's copy, carbons for other devices, and
--- that a conversation was looked at or a call answered. `args`: those of `deliver`.
+-- What a message tells the sender's own mailbox, whether or not anybody takes it: that a conversation was looked at, or
+-- a call answered. `args`: those of `deliver`.
+local function heed_sent(p, to, args)
+  Unread.sent(p, args[15], to, args[9])
+  if has(args[9], 'x') then Calls.answered(p, args[15], bare_of(to), args[12], args[14]) end
+end
+
+-- What the sender's own mailbox keeps of a message that was taken: the archive's copy, and carbons for other devices.
 local function keep_sent(p, to, args, answer)
   local user, flags, body = args[15], args[9], args[12]
-  Unread.sent(p, user, to, flags)
-  if has(flags, 'x') then Calls.answered(p, user, bare_of(to), body, args[14]) end
+  heed_sent(p, to, args)
   local id = has(flags, 'a') and Archive.put(p, user, to, body)
   if has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then
     local marks = has(flags, 'h') and 'h' or ''
@@ -129,18 +134,22 @@ register('deliver', function(keys, args)
   local p = keys[2]
   if not p then return deliver(keys, args) end
   local counts, user, to = args[13] ~= '', args[15], args[2] == '' and args[1] or args[1] .. '/' .. args[2]
-  local sender, v = K.session(p, args[14]), nil
+  local sender, v, to_other = K.session(p, args[14]), nil, args[7] == 'm' and args[15] ~= args[1]
   if counts then
     v = redis.call('HMGET', sender, 'epoch', 'state', 'h')
     if v[1] ~= args[13] or v[2] == ENDING then return { 'stale', 0, '', 0 } end
   end
-  if user ~= args[1] and Blocking.blocks(p, user, to) then return { 'blocked-by-you', 0, '', 0 } end
+  if user ~= args[1] and Blocking.blocks(p, user, to) then
+    if to_other then heed_sent(p, to, args) end
+    return { 'blocked-by-you', 0, '', 0 }
+  end
   local answer = deliver(keys, args, args[14])
   local status = answer[1]
-  if not TAKEN[status] then return answer end
-  if args[7] == 'm' and user ~= args[1] and status ~= 'duplicate' then
-    keep_sent(p, to, args, answer)
+  if not TAKEN[status] then
+    if to_other then heed_sent(p, to, args) end
+    return answer
   end
+  if to_other and status ~= 'duplicate' then keep_sent(p, to, args, answer) end
   if counts then answer[2] = keep_inbound(sender, tonumber(v[3]), tonumber(args[5])) end
   return answer
 end)
@@ -183,6 +192,7 @@ deliver = function(keys, args, own_sid)
   elseif status == 'store' then
     status = store(p, user, flags, stamp, body, limits)
   end
+  if has(flags, 'x') then Calls.told(p, user, bare_of(args[3]), args[12], own_sid) end   -- whether or not there is room
   answer[1], answer[4] = status, math.floor((#answer - 4) / 3)
   if status == 'full' or status == 'bounce' then
     set_origin(origin, before, args[6])   -- refused, not taken: sent again it is judged anew
@@ -195,8 +205,8 @@ deliver = function(keys, args, own_sid)
     if status == 'dropped' then fate(p, id and 'archived' or 'dropped', 1) end
     if has(flags, 'w') and (status ~= 'dropped' or id) then
       Unread.count(p, user, args[3], args[8], flags, stamp, args[12], args[2] ~= '' and targets[1] and targets[1].sid)
+      if id and status ~= 'offline' then Push.archived(p, user, flags) end
     end
-    if has(flags, 'x') then Calls.told(p, user, bare_of(args[3]), args[12], own_sid) end
     if status == 'ok' and has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then
       local except = { [own_sid or ''] = true }
       for _, s in ipairs(targets) do except[s.sid] = true end

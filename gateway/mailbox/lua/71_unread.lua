@@ -17,7 +17,7 @@ do
   -- A stamp, 'ms' or 'ms-seq', as text that sorts like the time; `seq` for what has none.
   local function sortable(stamp, seq)
     local ms, own = string.match(stamp, '^(%d+)%-?(%d*)$')
-    return string.format('%015.0f-%07.0f', tonumber(ms), tonumber(own) or seq)
+    return string.format('%015.0f-%07.0f', math.min(tonumber(ms), 1e14), math.min(tonumber(own) or seq, 9999999))
   end
 
   local function time_in(member) return string.match(member, '\n(%d+%-%d+)') end

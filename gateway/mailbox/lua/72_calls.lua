@@ -1,12 +1,13 @@
 -- Calls by XEP-0353: which are over, and which devices rang. An id is the caller's choice, so what somebody else says
 -- about the same id is about another call.
--- Keys: calls:{user} hash: id -> JSON {at: ms of the last change, by: caller's bare JID -> true once it is over, rang:
---       registrations (fields of push:{user}) that were told of it}; expires soon after the last change
+-- Keys: calls:{user} hash: id -> JSON {at: ms of the last change, by: caller's bare JID -> is it over, how: the latest
+--       of them ended, rang: registrations (fields of push:{user}) that were told of it}; expires soon after the last
+--       change
 
 do
   local NS = 'urn:xmpp:jingle-message:0'
   local LASTING = 120
-  local MOST, LONGEST_ID = 32, 256
+  local MOST, MOST_CALLERS, LONGEST_ID = 32, 8, 256
   local ENDS_OF_CALLER = { retract = true, finish = true }
   local ENDS_OF_ACCOUNT = { accept = true, proceed = true, reject = true, finish = true }
   local ENTITIES = { ['&lt;'] = '<', ['&gt;'] = '>', ['&quot;'] = '"', ['&apos;'] = "'", ['&amp;'] = '&' }
@@ -21,11 +22,11 @@ do
     end
   end
 
-  -- What a stanza says about a call: its verb, one of `verbs` (all if nil), and the call's id; or nil. That there is
-  -- such a child the gateway has seen (flags u and x); here is only its id to be found.
+  -- What a stanza says about a call: its verb, one of `verbs`, and the call's id; or nil. That there is such a child
+  -- the gateway has seen (flags u and x); here only the id is to be found.
   local function read(body, verbs)
-    if not string.find(body, NS, 1, true) then return nil end
-    for verb, at in string.gmatch(body, '<[^%s/>!?]-([%l]+)()') do
+    for name, at in string.gmatch(body, '<([^%s/>!?]+)()') do
+      local verb = string.match(name, '[^:]+$')
       if verbs[verb] then
         local found = attributes(body, at)
         local id = found.id and (found.xmlns or NS) == NS and string.gsub(found.id, '&%l+;', ENTITIES)
@@ -54,7 +55,7 @@ do
   local function keep(p, user, id, call)
     local key = K.calls(p, user)
     call.at = now()
-    make_room(key)
+    if redis.call('HEXISTS', key, id) == 0 then make_room(key) end
     redis.call('HSET', key, id, cjson.encode(call))
     redis.call('EXPIRE', key, LASTING)
   end
@@ -78,6 +79,12 @@ do
     return call and is_over(call) or false
   end
 
+  -- How it ended: 'call-answered' (or rejected) by one of the account's devices, else 'call-ended'.
+  function Calls.how(p, user, id)
+    local call = id ~= '' and call_of(p, user, id)
+    return call and call.how or 'call-ended'
+  end
+
   -- A registration is told of the call.
   function Calls.rang(p, user, id, field)
     if id == '' then return end
@@ -99,18 +106,27 @@ do
     return rang
   end
 
-  local function is_answered_by(registration, sid) return sid and cjson.decode(registration).sid == sid end
-
-  -- Whoever rang is told that it is over, but for the device that said so (`sid`).
-  local function tell(p, user, id, call, sid)
-    local left = {}
-    for _, field in ipairs(call.rang) do
-      local registration = redis.call('HGET', K.registrations(p, user), field)
-      if registration and not is_answered_by(registration, sid) then left[#left + 1] = field end
+  -- Of one caller it has ended: whoever rang is told, but for the device that said so, which has the session `sid`.
+  local function finish(p, user, id, call, how, sid)
+    call.how = how
+    if is_over(call) then
+      local left = {}
+      for _, field in ipairs(call.rang) do
+        local registration = redis.call('HGET', K.registrations(p, user), field)
+        if registration and (not sid or cjson.decode(registration).sid ~= sid) then left[#left + 1] = field end
+      end
+      call.rang = left
     end
-    call.rang = left
     keep(p, user, id, call)
-    if #left > 0 and Push.call_ended then Push.call_ended(p, user, id) end
+    if is_over(call) and #call.rang > 0 then Push.call_ended(p, user, id, how) end
+  end
+
+  -- The call, with this caller among those who use its id; nil if those are too many to be honest.
+  local function call_by(p, user, id, caller)
+    local call, callers = call_of(p, user, id) or { by = {}, rang = {} }, 0
+    for _ in pairs(call.by) do callers = callers + 1 end
+    if call.by[caller] == nil and callers >= MOST_CALLERS then return nil end
+    return call
   end
 
   -- A call comes in. Answers false if its caller has taken it back already: stanzas may overtake each other, and nobody
@@ -118,7 +134,8 @@ do
   function Calls.proposed(p, user, caller, body)
     local id = Calls.id(body)
     if id == '' or redis.call('HLEN', K.registrations(p, user)) == 0 then return true end
-    local call = call_of(p, user, id) or { by = {}, rang = {} }
+    local call = call_by(p, user, id, caller)
+    if not call then return true end
     if call.by[caller] then return false end
     call.by[caller] = false
     keep(p, user, id, call)
@@ -129,22 +146,22 @@ do
   function Calls.retracted(p, user, caller, body)
     local verb, id = read(body, ENDS_OF_CALLER)
     if not verb or redis.call('HLEN', K.registrations(p, user)) == 0 then return end
-    local call = call_of(p, user, id) or { by = {}, rang = {} }
-    if call.by[caller] then return end
+    local call = call_by(p, user, id, caller)
+    if not call or call.by[caller] or verb == 'finish' and call.by[caller] == nil then return end
     call.by[caller] = true
-    if is_over(call) then tell(p, user, id, call) else keep(p, user, id, call) end
+    finish(p, user, id, call, 'call-ended')
   end
 
-  -- One of the account's devices, with the session `sid`, has answered or rejected it. `caller`: to whom it said so; the
-  -- account itself if it told but its own devices (XEP-0353 before version 0.4).
+  -- One of the account's devices, with the session `sid`, has answered or rejected it. `caller`: to whom it said so;
+  -- the account itself if it told but its own devices (XEP-0353 before version 0.4).
   function Calls.answered(p, user, caller, body, sid)
     local verb, id = read(body, ENDS_OF_ACCOUNT)
     local call = verb and call_of(p, user, id)
-    if not call or is_over(call) then return end
+    if not call or is_over(call) or caller ~= user and call.by[caller] ~= false then return end
     for known in pairs(call.by) do
       if known == caller or caller == user then call.by[known] = true end
     end
-    if is_over(call) then tell(p, user, id, call, sid) else keep(p, user, id, call) end
+    finish(p, user, id, call, 'call-answered', sid)
   end
 
   -- A message came that ends a call: of the other party, or of the account itself to itself.

@@ -216,7 +216,7 @@ register('overdue', function(keys, args)
   if args[3] == '1' then
     s.overdue = true
     redis.call('HSET', K.session(p, s.sid), 'overdue', '1')
-    wake(p, s, 'ack-delayed')
+    wake(p, s, s.inactive and 'inactive' or 'ack-delayed')
   elseif s.overdue then
     cancel_events(p, s)
     catch_up(p, s, limits_of(args, 4))

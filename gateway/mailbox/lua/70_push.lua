@@ -211,7 +211,11 @@ end
 local function begin(p, event, job, found, attempt)
   for i = 1, #found, 2 do
     local tries = redis.call('HINCRBY', job, '~' .. found[i], 1)
-    if tries == 1 then Push.count(p, 'queued') elseif tries > attempt + 1 then Push.count(p, 'repeated') end
+    if tries == 1 then Push.count(p, 'queued') end
+    if tries > attempt + 1 then
+      Push.count(p, 'repeated')
+      redis.call('HSET', job, '~' .. found[i], attempt + 1)
+    end
   end
   if #found > 0 then redis.call('EXPIRE', job, 2592000) end
 end

@@ -177,6 +177,25 @@ DEVICES: Final = (
         + form(ns.PUBSUB_PUBLISH_OPTIONS, app="chat", token=APNS_TOKEN, environment="auto", content="none")
         + "</enable>",
     ),
+    Row(
+        "push with filters",
+        "set",
+        f"<enable xmlns='{ns.PUSH}' jid='{HOST}' node='filtered'>"
+        + form(ns.PUBSUB_PUBLISH_OPTIONS, app="chat", token=APNS_TOKEN, voip_token=APNS_TOKEN, content="encrypted")
+        + f"<encrypt xmlns='{ns.PUSH_ENCRYPT}' alg='aes-128-gcm'>AAECAwQFBgcICQoLDA0ODw==</encrypt>"
+        f"<muted xmlns='{ns.PUSH_MUTED}'><item jid='nurse@{DOMAIN}'/></muted>"
+        f"<groupchat xmlns='{ns.PUSH_GROUPCHAT}'>"
+        f"<room jid='play@rooms.{DOMAIN}' allow='mentioned' nick='J'/></groupchat>"
+        f"<ignore-unknown xmlns='{ns.PUSH_IGNORE_UNKNOWN}'/><priority xmlns='{ns.PUSH_PRIORITY}'/></enable>",
+    ),
+    Row(
+        "push by an app server out of reach",
+        "set",
+        f"<enable xmlns='{ns.PUSH}' jid='push.elsewhere.example' node='device'>"
+        + form(ns.PUBSUB_PUBLISH_OPTIONS, secret="s")
+        + "</enable>",
+        error="remote-server-not-found",
+    ),
     Row("push off", "set", f"<disable xmlns='{ns.PUSH}' jid='{HOST}' node='device'/>"),
 )
 
@@ -309,6 +328,7 @@ REPLIES: Final = {
     "caps": f"<query xmlns='{ns.DISCO_INFO}' node='urn:example#x'><identity category='client' type='pc'/>"
     f"<feature var='{NODE}+notify'/><x xmlns='{ns.DATA_FORMS}' type='result'><field var='FORM_TYPE' type='hidden'>"
     "<value>urn:example:form</value></field><field var='os'><value>x</value></field></x></query>",
+    "push": f"<pubsub xmlns='{ns.PUBSUB}'><publish node='device'><item id='1'/></publish></pubsub>",
 }
 """prefix of the ids of what the server asks of clients -> the payload of an answer"""
 

@@ -33,7 +33,7 @@ def list_host(event: DiscoItems) -> None:
 FEATURE = Feature(
     name="push",
     xep=Xep(357, "0.4.1"),
-    account_disco=(ns.PUSH, *tigase.ENCRYPTION_FEATURES, *tigase.FILTER_FEATURES),
+    account_disco=(ns.PUSH, *tigase.FEATURES),
     iq_set={(ns.PUSH, "enable"): enable, (ns.PUSH, "disable"): disable},
     replies={PREFIX: answered},
     hooks=(On(StanzaTraits, traits), On(DiscoInfo, describe_host), On(DiscoItems, list_host)),

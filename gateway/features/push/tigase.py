@@ -24,6 +24,9 @@ ENCRYPTION_FEATURES: Final = (ns.PUSH_ENCRYPT, *(f"tigase:push:encrypt:{name}" f
 
 FILTER_FEATURES: Final = (ns.PUSH_MUTED, ns.PUSH_GROUPCHAT, ns.PUSH_IGNORE_UNKNOWN)
 
+FEATURES: Final = (*ENCRYPTION_FEATURES, *FILTER_FEATURES, ns.PUSH_PRIORITY, ns.PUSH_JINGLE)
+"""The last two need not be asked for: app servers are always told what is urgent, and of calls."""
+
 MOST_CHATS: Final = 1000
 """muted chats and rooms of one device"""
 

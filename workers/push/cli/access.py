@@ -1,0 +1,64 @@
+"""How the commands reach providers and mailboxes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+
+import click
+
+from gateway import telemetry
+from gateway.mailbox import embedded
+from gateway.mailbox.journal import Journal
+from gateway.mailbox.settings import RedisSettings
+from gateway.sections import ServerSettings
+from gateway.settings import Settings
+from workers.push.provider import Provider
+from workers.push.settings import AppSettings, PushSettings
+
+
+@contextlib.contextmanager
+def provider_of(section: PushSettings, name: str) -> Iterator[Provider]:
+    """The provider of one app, with a token of its own: a check must not need Redis. Raises ConfigError."""
+    from workers.push.apps import Apps
+    from workers.push.providers.apns.token_store import LocalTokenStore
+
+    apps = Apps(replace(section, apps={name: section.apps[name]}), store=LocalTokenStore())
+    try:
+        yield apps[name]
+    finally:
+        apps.close()
+
+
+def app_of(section: PushSettings, name: str) -> AppSettings:
+    """The settings of an app. Raises ClickException that names those there are."""
+    if name not in section.apps:
+        known = ", ".join(section.apps) or "none is configured; see: wakegate push add-app"
+        raise click.ClickException(f"there is no [push.apps.{name}]; what there is: {known}")
+    return section.apps[name]
+
+
+@contextlib.contextmanager
+def journal_of(settings: Settings) -> Iterator[Journal]:
+    """A connection to the mailboxes; an embedded server that does not run is started for as long as this is open."""
+    redis = settings.of(RedisSettings)
+    data_dir = settings.of(ServerSettings).data_dir
+    with contextlib.ExitStack() as stack:
+        if redis.url == embedded.EMBEDDED:
+            stack.enter_context(embedded.temporary(data_dir, appendfsync=redis.appendfsync))
+        journal = Journal(embedded.resolve(redis.url, data_dir), timeout_s=redis.timeout_s)
+        journal.start()
+        stack.callback(journal.stop)
+        journal.wait_up(redis.timeout_s)
+        yield journal
+
+
+def hashed(settings: Settings, jid: str) -> str:
+    """A keyed hash that stands for an account: with [log] redact_key the one that is in the log, else good for this
+    output only.
+    """
+    # What would be logged, the commands say themselves.
+    telemetry.configure(settings.of(telemetry.LogSettings), io.StringIO())
+    return telemetry.redact(jid)

@@ -1,0 +1,1 @@
+"""Putting an app into the configuration: its credential judged, copied to a safe place, its section written."""

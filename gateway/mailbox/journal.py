@@ -15,7 +15,8 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import gevent
@@ -139,6 +140,30 @@ class Journal:
         if isinstance(reply, StoreError):
             raise reply
         return reply
+
+    def call_all(self, commands: Sequence[Sequence[Part]], *, timeout_s: float | None = None) -> list[Reply]:
+        """Queue several commands at once and wait for all their replies: one round trip, however many they are.
+
+        Raises as `call` does, if any of them fails.
+        """
+        found: list[Reply] = [None] * len(commands)
+        left, answered = len(commands), Event()
+
+        def keep(at: int, reply: Reply) -> None:
+            nonlocal left
+            found[at] = reply
+            left -= 1
+            if left == 0:
+                answered.set()
+
+        for at, command in enumerate(commands):
+            self.submit(partial(keep, at), *command)
+        if commands and not answered.wait(timeout_s or self._timeout_s):
+            raise StoreUnavailable("Redis did not answer in time")
+        for reply in found:
+            if isinstance(reply, StoreError):
+                raise reply
+        return found
 
     def _run(self) -> None:
         pause_s = 0.02

@@ -205,8 +205,8 @@ class Pushes:
         cumulative, and latency-sum:PROVIDER.
         """
         found: dict[str, int] = {}
-        for bucket in range(keys.BUCKETS):
-            flat = self._journal.call("HGETALL", keys.key(keys.bucket_prefix(bucket), "push_counts"))
+        names = [keys.key(keys.bucket_prefix(bucket), "push_counts") for bucket in range(keys.BUCKETS)]
+        for flat in self._journal.call_all([("HGETALL", name) for name in names]):
             for i in range(0, len(flat), 2):
                 name = flat[i].decode()
                 found[name] = found.get(name, 0) + int(flat[i + 1])

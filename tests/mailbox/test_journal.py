@@ -79,6 +79,23 @@ class Answers:
 # order and groups
 
 
+def test_many_commands_at_once_are_answered_in_their_order_in_one_group(journal: Journal, redis_url: str) -> None:
+    journal.call_all([("SET", f"k{number}", number) for number in range(100)])
+    before = calls_of(redis_url, "multi")
+    found = journal.call_all([("GET", f"k{number}") for number in range(100)])
+
+    assert [str(number).encode() for number in range(100)] == found
+    assert 1 == calls_of(redis_url, "multi") - before
+    assert [] == journal.call_all([])
+
+
+def test_one_of_many_commands_that_redis_does_not_understand_is_raised(journal: Journal) -> None:
+    with pytest.raises(StoreCorrupt):
+        journal.call_all([("SET", "k", "1"), ("NONSENSE",), ("SET", "other", "2")])
+
+    assert b"2" == journal.call("GET", "other")
+
+
 def test_answers_come_in_the_order_of_submission(journal: Journal) -> None:
     answers = Answers(1000)
     for n in range(1000):

@@ -113,6 +113,13 @@ STANDARDS: Final = (
         "`max-bytes` and `idle-seconds`.",
         xep=Xep(478, "0.2.0"),
     ),
+    Standard(
+        "Chat notification settings",
+        "gateway.xmpp.notification_settings",
+        "Settings for phones in bookmarks decide about pushes, those of version 0.1 as well. A mute may have an end: "
+        "docs/push.md.",
+        xep=Xep(492, "0.2.0"),
+    ),
     Standard("SASLprep", "gateway.xmpp.sasl.prepare", "For passwords.", rfc=4013),
     Standard("SASL PLAIN", "gateway.xmpp.sasl.plain", "Inside TLS only, unless TLS is switched off.", rfc=4616),
     Standard("SCRAM-SHA-1 and -PLUS", "gateway.xmpp.sasl.scram", "", rfc=5802),

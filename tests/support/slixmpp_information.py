@@ -16,7 +16,7 @@ from slixmpp.xmlstream import ET, ElementBase
 
 PLUGINS = (
     "0004", "0012", "0030", "0048", "0049", "0054", "0060", "0084", "0092", "0115", "0128", "0153", "0163", "0199",
-    "0202", "0203", "0223", "0334", "0402",
+    "0202", "0203", "0223", "0334", "0402", "0492",
 )  # fmt: skip
 
 
@@ -136,6 +136,17 @@ async def bookmark(client: Any, way: str, jid: str, name: str) -> Any:
     return "kept"
 
 
+async def notify_chat(client: Any, chat: str, *settings: str) -> Any:
+    """A bookmark that says when to notify: "never", or "on-mention:phone" for clients of one type (XEP-0492)."""
+    conference = slixmpp.plugins.xep_0402.stanza.Conference()
+    conference["nick"] = "J"
+    for setting in settings:
+        when, _, client_type = setting.partition(":")
+        conference["extensions"]["notify"].configure(when, client_type or None)
+    await client.plugin["xep_0223"].store(conference, node="urn:xmpp:bookmarks:1", id=chat)
+    return "kept"
+
+
 async def bookmarks(client: Any, way: str) -> Any:
     if way == "xep_0402":
         found = (await client.plugin["xep_0060"].get_items(client.boundjid.bare, "urn:xmpp:bookmarks:1"))["pubsub"]
@@ -223,7 +234,8 @@ DEEDS: dict[str, Any] = {
     deed.__name__: deed
     for deed in (
         info, extended, items, server_caps, last, version, time, ping, keep_notes, notes, keep_card, card, show_avatar,
-        publish_avatar, avatar, bookmark, bookmarks, services, enable_push, disable_push, roster, say, hear,
+        publish_avatar, avatar, bookmark, notify_chat, bookmarks, services, enable_push, disable_push, roster, say,
+        hear,
     )
 }  # fmt: skip
 

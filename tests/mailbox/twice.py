@@ -343,6 +343,7 @@ row("disable", lambda s: (JULIET, "", "if_offline", *LIMITS, 10), second=[b"ok",
 row("reenable", lambda s: (_disabled(s),))
 read("sessions", lambda s: (JULIET,))
 read("census", lambda s: ())
+read("push_state", lambda s: (JULIET,), second=lambda first, second: second[1:] == first[1:] and second[0] >= first[0])
 read("credentials", lambda s: (JULIET,))
 read("standing", lambda s: (JULIET,))
 read("attendance", lambda s: ("0", 100))

@@ -210,7 +210,7 @@ def test_everything_of_a_device_ends_when_nobody_hears_of_it(world: World, devic
     names = [keys.key(at, name, jid) for name in ("account", "registrations", "offline")]
     names.append(keys.key(at, "devices", f"{SERVICE} {OWNER}"))
 
-    assert all(0 < int(world.redis.pttl(name)) <= 60_000 for name in names)  # type: ignore[arg-type]
+    assert all(0 < int(world.redis.pttl(name)) <= 60_000 for name in names)
 
 
 def test_nothing_is_left_of_a_device_that_was_removed(world: World, devices: Devices) -> None:

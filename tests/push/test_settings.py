@@ -73,7 +73,7 @@ def test_the_example_of_the_contract_has_no_faults(tmp_path: Path) -> None:
         ({**BROWSER, "vapid_subject": "admin@example.org"}, "vapid_subject: must be set"),
         ({**BROWSER, "vapid_subject": "mailto:admin@localhost"}, "vapid_subject: push services refuse localhost"),
         ({**BROWSER, "endpoint": "https://push.example"}, "endpoint: has no meaning"),
-        ({"provider": "appserver"}, "'appserver' is not available yet"),
+        ({"provider": "appserver"}, "service: the app server's JID is needed, got ''"),
         ({**IPHONE, "content": "encrypted"}, "'encrypted' is not available yet"),
         (without("topic"), "topic: must be set"),
         (without("team_id"), "team_id: must be set"),

@@ -16,9 +16,10 @@ from workers.push.providers.apns.client import Client as ApnsClient
 from workers.push.providers.apns.provider import ApnsProvider
 from workers.push.providers.apns.settings import Identity as ApnsIdentity
 from workers.push.providers.apns.token_store import TokenStore
-from workers.push.settings import APNS, FCM, WEBPUSH, AppSettings, PushSettings
+from workers.push.settings import APNS, APPSERVER, FCM, WEBPUSH, AppSettings, PushSettings
 
 if TYPE_CHECKING:
+    from workers.push.providers.appserver.servers import AppServers
     from workers.push.providers.fcm.client import Client as FcmClient
     from workers.push.providers.fcm.settings import Identity as FcmIdentity
     from workers.push.providers.webpush.client import Client as WebPushClient
@@ -35,11 +36,13 @@ class Apps:
         settings: PushSettings,
         *,
         store: TokenStore,
+        app_servers: AppServers | None = None,
         clock: Callable[[], float] = time.time,
         breaker_rules: BreakerRules | None = None,
     ) -> None:
-        """Reads every credential. Raises ConfigError with all that is wrong."""
+        """Reads every credential. Raises ConfigError with all that is wrong. `app_servers`: how those are reached."""
         self._settings = settings
+        self._app_servers = app_servers
         self._store = store
         self._clock = clock
         self._breaker_rules = breaker_rules or BreakerRules()
@@ -65,7 +68,12 @@ class Apps:
         return self._providers[name]
 
     def for_registration(self, registration: Registration) -> Provider | None:
-        """Who pushes this device; None if its app is not configured (any more)."""
+        """Who pushes this device; None if its app is not configured (any more).
+
+        A registration without an app names somebody else's app server (XEP-0357).
+        """
+        if not registration.app and self._app_servers is not None:
+            return self._app_servers.of(registration.service)
         return self._providers.get(registration.app)
 
     def __contains__(self, name: object) -> bool:
@@ -87,6 +95,8 @@ class Apps:
         clients = [*self._apns.values(), *self._fcm.values(), *self._webpush.values()]
         for client in clients:
             client.close()
+        if self._app_servers is not None:
+            self._app_servers.close()
 
     def _make(self, app: AppSettings) -> Provider:
         if app.provider == APNS:
@@ -95,7 +105,14 @@ class Apps:
             return self._make_fcm(app)
         if app.provider == WEBPUSH:
             return self._make_webpush(app)
+        if app.provider == APPSERVER:
+            return self._make_appserver(app)
         raise ValueError(f"provider {app.provider!r} is not available yet")
+
+    def _make_appserver(self, app: AppSettings) -> Provider:
+        if self._app_servers is None:
+            raise ValueError("app servers are reached by way of a running server; this command has none")
+        return self._app_servers.of(app.service)
 
     def _make_apns(self, app: AppSettings) -> Provider:
         identity = ApnsIdentity.of(app)

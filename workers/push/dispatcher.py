@@ -170,6 +170,7 @@ class Dispatcher:
             unread=reading.claim.unread,
             requests=reading.claim.requests,
             call=reading.claim.call,
+            domain=event.user.rpartition("@")[2],
             registration=registration,
         )
 

@@ -77,6 +77,8 @@ class Push:
     unread: int | None = None
     requests: int = 0
     call: str = field(default="", repr=False)
+    domain: str = ""
+    """of the account: in whose name app servers are spoken to"""
     registration: Registration | None = field(default=None, repr=False)
     """the whole of it, for providers that need more: keys, encryption, an app server's form"""
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.settings import setting, tables
+from gateway.xmpp.jid import JID, JIDError
 
 APNS: Final = "apns"
 FCM: Final = "fcm"
 WEBPUSH: Final = "webpush"
-AVAILABLE: Final = (APNS, FCM, WEBPUSH)
-PROVIDERS: Final = (*AVAILABLE, "appserver")
+APPSERVER: Final = "appserver"
+AVAILABLE: Final = (APNS, FCM, WEBPUSH, APPSERVER)
+PROVIDERS: Final = AVAILABLE
 CONTENTS: Final = ("none", "sender", "body", "encrypted")
 
 
@@ -85,6 +87,8 @@ class AppSettings:
             yield "service_account_file: must be set, the JSON file from the Firebase console"
         if self.provider == WEBPUSH:
             yield from self._webpush_faults()
+        if self.provider == APPSERVER:
+            yield from self._appserver_faults()
         for name in ("endpoint", "sandbox_endpoint"):
             address = str(getattr(self, name))
             if address and not address.startswith(("https://", "http://") if self.provider == FCM else "https://"):
@@ -111,6 +115,12 @@ class AppSettings:
             yield "vapid_subject: push services refuse localhost; give an address that works from outside"
         if self.endpoint:
             yield "endpoint: has no meaning for Web Push, as each device names its own"
+
+    def _appserver_faults(self) -> Iterator[str]:
+        try:
+            JID.parse(self.service)
+        except JIDError:
+            yield f"service: the app server's JID is needed, got {self.service!r}"
 
     def _apns_faults(self) -> Iterator[str]:
         if not self.topic:

@@ -19,7 +19,7 @@ from gateway.mailbox.journal import Journal
 from gateway.mailbox.keys import CONSUMER_GROUP
 from gateway.mailbox.pushes import STREAMS, Event, Pushes
 from gateway.mailbox.settings import RedisSettings
-from gateway.sections import ServerSettings
+from gateway.sections import ComponentsSettings, ServerSettings
 from gateway.settings import Settings
 from gateway.supervisor import notify_ready
 from gateway.telemetry import get_logger
@@ -27,6 +27,7 @@ from workers.consumer import Consumer, Entry
 from workers.push.apps import Apps
 from workers.push.dispatcher import Dispatcher
 from workers.push.providers.apns.token_store import SharedTokenStore
+from workers.push.providers.appserver.servers import AppServers
 from workers.push.settings import PushSettings
 
 log = get_logger(__name__)
@@ -46,16 +47,31 @@ PAUSE_S: Final = 0.5
 class PushWorker:
     """`run` until `stop`. Everything it holds can be rebuilt from Redis, so a killed one loses nothing."""
 
-    def __init__(self, url: str, *, settings: PushSettings, name: str = "", redis_timeout_s: float = 10.0) -> None:
-        """Reads the credentials; connects to nothing. Raises ConfigError with all that is wrong with them."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        settings: PushSettings,
+        name: str = "",
+        redis_timeout_s: float = 10.0,
+        installation: Settings | None = None,
+    ) -> None:
+        """Reads the credentials; connects to nothing. Raises ConfigError with all that is wrong with them.
+
+        `installation`: the whole configuration, which says what app servers can be reached; None: none.
+        """
         self._settings = settings
         self._journal = Journal(url, timeout_s=redis_timeout_s)
-        self._apps = Apps(settings, store=SharedTokenStore(self._journal))
+        app_servers, lanes = None, 1
+        if installation is not None:
+            app_servers = AppServers.on(self._journal, installation, request_timeout_s=settings.request_timeout)
+            lanes += len(installation.of(ComponentsSettings).domains)
+        self._apps = Apps(settings, store=SharedTokenStore(self._journal), app_servers=app_servers)
         pushes = Pushes(self._journal, trace_length=settings.trace_length, trace_days=settings.trace_days)
         self._dispatcher = Dispatcher(pushes, self._apps, settings=settings)
         credentials = len({self._apps[app].breaker for app in self._apps.names})
         # More than all lanes together: when each of them is full, there is still room to take an event and put it back.
-        self._crew = Crew(settings.in_flight * (credentials + 1))
+        self._crew = Crew(settings.in_flight * (credentials + lanes))
         self._consumer = Consumer(
             url,
             streams=tuple(STREAMS),
@@ -128,7 +144,9 @@ def run(settings: Settings) -> None:
     """
     redis_settings = settings.of(RedisSettings)
     url = resolve(redis_settings.url, settings.of(ServerSettings).data_dir)
-    worker = PushWorker(url, settings=settings.of(PushSettings), redis_timeout_s=redis_settings.timeout_s)
+    worker = PushWorker(
+        url, settings=settings.of(PushSettings), redis_timeout_s=redis_settings.timeout_s, installation=settings
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, worker.stop)
     worker.start(REDIS_AT_START_S)

@@ -29,4 +29,5 @@ def described(asked: Asked, registration: Registration) -> Registration:
         )
     if not asked.node:
         raise StanzaError(StanzaCondition.BAD_REQUEST, "the attribute node names where the app server wants it")
-    return msgspec.structs.replace(registration, form=asked.form())
+    # The node stands for the token: it is what a dead registration is told from its successor by.
+    return msgspec.structs.replace(registration, form=asked.form(), token=asked.node)

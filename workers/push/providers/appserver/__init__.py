@@ -1,0 +1,1 @@
+"""XEP-0357: app servers, to which this server publishes: those that clients name, and those an operator configures."""

@@ -1,0 +1,69 @@
+"""All app servers that a worker speaks to: one provider for each domain, with a breaker of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from gateway.mailbox.journal import Journal
+from gateway.mailbox.mailbox import Mailbox
+from gateway.mailbox.settings import OfflineSettings, SmacksSettings
+from gateway.sections import ComponentsSettings, ServerSettings
+from gateway.settings import Settings
+from gateway.xmpp.jid import JID
+from workers.push.breaker import Breaker, BreakerRules
+from workers.push.providers.appserver.client import Client
+from workers.push.providers.appserver.provider import AppServerProvider
+
+
+class AppServers:
+    """Made for one worker. `domain`: where pushes come from that do not say for which domain they are."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        domain: str,
+        request_timeout_s: float,
+        rules: BreakerRules | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._domain = domain
+        self._timeout_s = request_timeout_s
+        self._rules = rules or BreakerRules()
+        self._clock = clock
+        self._providers: dict[str, AppServerProvider] = {}
+
+    @classmethod
+    def on(cls, journal: Journal, settings: Settings, *, request_timeout_s: float) -> AppServers:
+        """Those of an installation: its external components (XEP-0114), by way of their mailboxes."""
+        mailbox = Mailbox(
+            journal,
+            node="",
+            smacks=settings.of(SmacksSettings),
+            offline=settings.of(OfflineSettings),
+            components=settings.of(ComponentsSettings).domains,
+        )
+        domain = settings.of(ServerSettings).domains[0]
+        return cls(Client(mailbox), domain=domain, request_timeout_s=request_timeout_s)
+
+    def of(self, service: str) -> AppServerProvider:
+        """The provider for an app server's JID. Raises JIDError. Those that cannot be reached share one."""
+        jid = JID.parse(service)
+        name = jid.domain if self._client.is_within_reach(jid) else ""
+        provider = self._providers.get(name)
+        if provider is None:
+            provider = self._providers[name] = AppServerProvider(
+                self._client,
+                Breaker(self._rules, clock=self._clock),
+                service=jid,
+                domain=self._domain,
+                request_timeout_s=self._timeout_s,
+                clock=self._clock,
+            )
+        return provider
+
+    def close(self) -> None:
+        """Nobody is answered any more."""
+        self._client.close()

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from tests.support.processes import PASSWORD, Account, Server
 from tests.support.runners import Library, Runner
 
-DeviceLibrary = Literal["slixmpp_devices", "slixmpp_calls", "aioxmpp_devices"]
+DeviceLibrary = Literal["slixmpp_devices", "slixmpp_calls", "slixmpp_markers", "aioxmpp_devices"]
 
 
 class DeviceClient(Runner):

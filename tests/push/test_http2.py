@@ -39,11 +39,11 @@ def connected(tmp_path: Path) -> Iterator[MakePeer]:
 
 def ask(pool: Pool, name: str = "one", *, body: bytes = b"{}", timeout_s: float = 20.0) -> Result:
     headers = [
-        (b":method", b"POST"),
-        (b":scheme", b"https"),
-        (b":authority", b"x"),
-        (b":path", b"/"),
-        (b"apns-id", name.encode()),
+        (b":method", b"POST", False),
+        (b":scheme", b"https", False),
+        (b":authority", b"x", False),
+        (b":path", b"/", False),
+        (b"apns-id", name.encode(), True),
     ]
     return pool.request(headers, body, timeout_s=timeout_s)
 

@@ -50,7 +50,7 @@ def fcm_message(push: Push, now: float = 0.0) -> dict[str, Any]:
 
 def header(push: Push, name: bytes) -> bytes | None:
     made = apns.headers(push, topic="org.example.chat", authority=b"a", bearer="t", now=1000.0)
-    return dict(made).get(name)
+    return next((value for known, value, _ in made if known == name), None)
 
 
 texts = st.one_of(

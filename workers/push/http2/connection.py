@@ -42,7 +42,14 @@ class ConnectionRules:
     """jh2 looks at every open stream when it opens one: beyond this, another connection costs less CPU."""
 
     ping_after_s: float = 300.0
-    ping_timeout_s: float = 10.0
+    """Apple asks for a PING after an idle hour; address translators on the way forget connections after minutes."""
+
+    doubt_after_s: float = 60.0
+    """A request after so much silence is accompanied by a PING: if the connection is dead, that is found out before the
+    request's deadline.
+    """
+
+    ping_timeout_s: float = 5.0
 
 
 class Connection:
@@ -56,7 +63,8 @@ class Connection:
         self._wake_writer = Event()
         self._wake_watcher = Event()
         self._heard = Event()
-        self._heard_at = time.monotonic()
+        self._heard_at = self._asked_at = time.monotonic()
+        self.used_at = self._heard_at
         self._is_retired = False
         self._is_over = False
         self._ping_ids = itertools.count(1)
@@ -74,6 +82,11 @@ class Connection:
     def in_flight(self) -> int:
         """Exchanges that wait for their answer."""
         return self._protocol.in_flight
+
+    @property
+    def answered(self) -> int:
+        """Exchanges that came to their end here."""
+        return self._protocol.answered
 
     @property
     def is_over(self) -> bool:
@@ -94,18 +107,21 @@ class Connection:
             self._end(str(error))
             return
         self._wake_writer.set()
+        self.used_at = now = time.monotonic()
+        if now - max(self._heard_at, self._asked_at) > self._rules.doubt_after_s:
+            self._asked_at = now
+            self._wake_watcher.set()
 
-    def cancel(self, exchange: Exchange) -> None:
-        """Nobody waits for this any more. A peer that has been silent since is asked whether it lives."""
-        try:
-            if not self._protocol.cancel(exchange):
-                return
-        except ConnectionBroken as error:
-            self._end(str(error))
-            return
+    def cancel(self, exchange: Exchange) -> bool:
+        """Nobody waits for this any more; answers whether it was in flight here. A peer that has been silent since is
+        asked whether it lives.
+        """
+        if not self._protocol.cancel(exchange):
+            return False
         self._wake_writer.set()
         self._wake_watcher.set()
         self._finish_if_drained()
+        return True
 
     def retire(self) -> None:
         """Take no more, finish what is in flight, then close."""

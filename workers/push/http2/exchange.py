@@ -8,7 +8,10 @@ from gevent.event import AsyncResult
 
 from workers.push.reply import Result
 
-Headers = list[tuple[bytes, bytes]]
+Headers = list[tuple[bytes, bytes, bool]]
+"""Names in lower case, values, and whether the value is of use to this request only: then it stays out of the table of
+header fields (RFC 7541, section 7.1.3), whose room is for those that come again.
+"""
 
 
 @dataclass(eq=False)
@@ -21,6 +24,9 @@ class Exchange:
     result: AsyncResult = field(default_factory=AsyncResult, repr=False)
     tries: int = 0
     """Times that this was given to a connection."""
+
+    refusals: int = 0
+    """Times that the peer refused its stream."""
 
     doubtful: int = 0
     """Times that a connection ended without telling whether it was processed."""

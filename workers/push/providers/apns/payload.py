@@ -75,27 +75,28 @@ def bare(push: Push) -> bytes:
 def headers(push: Push, *, topic: str, authority: bytes, bearer: str, now: float) -> Headers:
     """The request's header fields. `bearer` is "" on a connection that shows a certificate; `now` in UNIX seconds.
 
-    Expiration is computed for each try: an expiry in the past means "do not store", which looks like loss.
+    Expiration is computed for each try: an expiry in the past means "do not store", which looks like loss. What differs
+    from push to push stays out of the connection's table of header fields, as Apple asks; the provider token, too.
     """
     sort = sort_of(push)
     is_voip = sort is Sort.VOIP
     token = push.voip_token if is_voip else push.token
     expires_at = min(push.expires_at, now + VOIP_STORED_S) if is_voip else push.expires_at
     fields: Headers = [
-        (b":method", b"POST"),
-        (b":scheme", b"https"),
-        (b":authority", authority),
-        (b":path", b"/3/device/" + token.encode("ascii", "replace")),
-        (b"apns-id", push.push_id.encode("ascii")),
-        (b"apns-topic", (topic + ".voip" if is_voip else topic).encode("ascii", "replace")),
-        (b"apns-push-type", sort.value),
-        (b"apns-priority", CONSIDERATE if sort is Sort.BACKGROUND else NOW),
-        (b"apns-expiration", b"%d" % int(expires_at)),
+        (b":method", b"POST", False),
+        (b":scheme", b"https", False),
+        (b":authority", authority, False),
+        (b":path", b"/3/device/" + token.encode("ascii", "replace"), True),
+        (b"apns-id", push.push_id.encode("ascii"), True),
+        (b"apns-topic", (topic + ".voip" if is_voip else topic).encode("ascii", "replace"), False),
+        (b"apns-push-type", sort.value, False),
+        (b"apns-priority", CONSIDERATE if sort is Sort.BACKGROUND else NOW, False),
+        (b"apns-expiration", b"%d" % int(expires_at), True),
     ]
     if push.collapse_id and not is_voip:  # CallKit, not the notification centre, shows a VoIP push
-        fields.append((b"apns-collapse-id", push.collapse_id.encode()[:64]))
+        fields.append((b"apns-collapse-id", push.collapse_id.encode()[:64], True))
     if bearer:
-        fields.append((b"authorization", b"bearer " + bearer.encode("ascii")))
+        fields.append((b"authorization", b"bearer " + bearer.encode("ascii"), True))
     return fields
 
 

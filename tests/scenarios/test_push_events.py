@@ -21,6 +21,7 @@ from tests.support.processes import Account
 MESSAGE, IQ, PRESENCE = stanza("message"), stanza("iq"), stanza("presence")
 SERVICE = "push.localhost"
 ACK_DELAY_S = 0.5
+INACTIVE_ACK_DELAY_S = 0.3
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pieces]:
     service_account.write_text("{}")
     settings = {
         "smacks": {"smacks_max_ack_delay": ACK_DELAY_S, "smacks_max_hibernation_time": 600},
+        "push": {"offered_grace": 0, "inactive_ack_delay": INACTIVE_ACK_DELAY_S},
         "push.apps.chat": {"provider": "fcm", "service_account_file": str(service_account)},
         "push.apps.chat-ios": {
             "provider": "apns",
@@ -140,6 +142,17 @@ def test_a_phone_with_an_open_socket_that_does_not_acknowledge_is_woken(house: P
 
     assert [("ack-delayed", "message")] == house.events(phone.account.jid)
     assert "live" == house.session(phone.account.jid, phone.session_id)["state"]
+
+
+def test_an_inactive_client_that_does_not_acknowledge_is_woken(house: Pieces) -> None:
+    phone, friend = registered(house), friend_of(house)
+    phone.send(f"<inactive xmlns='{ns.CSI}'/>")
+    phone.round_trip()
+
+    tell(friend, phone, "hello")
+    eventually(lambda: house.events(phone.account.jid), "an event for an inactive phone")
+
+    assert [("inactive", "message")] == house.events(phone.account.jid)
 
 
 def test_a_phone_that_acknowledges_in_time_is_not_woken(house: Pieces) -> None:

@@ -81,7 +81,7 @@ def test_an_app_server_within_reach_is_accepted_with_its_form_as_it_came(house: 
 
     assert "result" == ask(phone, enabled(FORM), type="set").get("type")
     (kept,) = registrations(house, phone)
-    assert (BRIDGE, "n1", "", "", FORM) == (kept.service, kept.node, kept.app, kept.token, kept.form)
+    assert (BRIDGE, "n1", "", "n1", FORM) == (kept.service, kept.node, kept.app, kept.token, kept.form)
 
 
 def test_an_app_server_may_want_no_form(house: House) -> None:
@@ -146,6 +146,66 @@ def test_the_refusal_of_a_service_out_of_reach_says_why(house: House) -> None:
 
     text = "".join(answer.itertext())
     assert "push.elsewhere.example cannot be reached from here" in text
+
+
+# Disabling
+
+
+def taken_back(phone: Phone, node: str = "n1", jid: str = "", affiliation: str = "none", sender: str = BRIDGE) -> str:
+    return (
+        f"<message from='{sender}' to='{phone.account.jid}'><pubsub xmlns='{ns.PUBSUB}' node='{node}'>"
+        f"<affiliation jid='{jid or phone.account.jid}' affiliation='{affiliation}'/></pubsub></message>"
+    )
+
+
+def test_a_client_takes_back_one_node_or_the_service(house: House) -> None:
+    phone = a_phone(house)
+    for node in ("n1", "n2", "n3"):
+        ask(phone, enabled(node=node), type="set")
+
+    ask(phone, f"<disable xmlns='{ns.PUSH}' jid='{BRIDGE}' node='n2'/>", type="set")
+    assert {"n1", "n3"} == {one.node for one in registrations(house, phone)}
+    ask(phone, f"<disable xmlns='{ns.PUSH}' jid='{BRIDGE}'/>", type="set")
+    assert [] == registrations(house, phone)
+
+
+def test_an_app_server_takes_back_a_node(house: House, service: Component) -> None:
+    phone = a_phone(house)
+    for node in ("n1", "n2"):
+        ask(phone, enabled(node=node), type="set")
+
+    service.send(taken_back(phone))
+
+    eventually(lambda: ["n2"] == [one.node for one in registrations(house, phone)], "the registration's end")
+    assert "message" in phone.next().tag
+
+
+@pytest.mark.parametrize(
+    "what",
+    [{"node": "other"}, {"node": ""}, {"jid": "somebody@localhost"}, {"affiliation": "publish-only"},
+     {"sender": f"x@{BRIDGE}"}],
+    ids=str,
+)  # fmt: skip
+def test_what_an_app_server_says_of_something_else_changes_nothing(
+    house: House, service: Component, what: dict[str, str]
+) -> None:
+    phone = a_phone(house)
+    ask(phone, enabled(), type="set")
+
+    service.send(taken_back(phone, **what))
+    service.round_trip()
+
+    assert ["n1"] == [one.node for one in registrations(house, phone)]
+
+
+def test_nobody_else_takes_registrations_back(house: House) -> None:
+    phone, stranger = a_phone(house), Phone(house.server, house.server.account()).bind().available()
+    ask(phone, enabled(), type="set")
+
+    stranger.send(taken_back(phone).replace(f" from='{BRIDGE}'", ""))
+    stranger.round_trip()
+
+    assert ["n1"] == [one.node for one in registrations(house, phone)]
 
 
 # Answers

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from gateway.features.push import tigase
 from gateway.features.push.answers import answered
+from gateway.features.push.disabling import heard
 from gateway.features.push.own import HOST
 from gateway.features.push.requests import disable, enable
 from gateway.features.push.traits import traits
-from gateway.hooks import DiscoInfo, DiscoItems, Feature, On, StanzaTraits, Xep
+from gateway.hooks import DiscoInfo, DiscoItems, Feature, On, Phase, StanzaReceived, StanzaTraits, Xep
 from gateway.mailbox.push_answers import PREFIX
 from gateway.xmpp import ns
 
@@ -36,6 +37,11 @@ FEATURE = Feature(
     account_disco=(ns.PUSH, *tigase.FEATURES),
     iq_set={(ns.PUSH, "enable"): enable, (ns.PUSH, "disable"): disable},
     replies={PREFIX: answered},
-    hooks=(On(StanzaTraits, traits), On(DiscoInfo, describe_host), On(DiscoItems, list_host)),
+    hooks=(
+        On(StanzaTraits, traits),
+        On(StanzaReceived, heard, Phase.OBSERVE, having=frozenset({ns.PUBSUB})),
+        On(DiscoInfo, describe_host),
+        On(DiscoItems, list_host),
+    ),
     hosts=(HOST,),
 )

@@ -55,7 +55,16 @@ def as_text(found: dict[str, Any]) -> str:
     oldest = "" if push["oldest_event_s"] is None else f", the oldest for {push['oldest_event_s']} s"
     lines.append(f"push events      {push['events_waiting']} waiting{oldest}; {push['retries']} to be tried again")
     lines.append(f"dead letters     {push['dead_letters']}")
-    lines.append(f"push outcomes    {_counts(push['outcomes'])}")
+    events, ended = push["events"], push["pushes"]
+    lines.append(f"push raised      {events['raised']} events, {events['coalesced']} messages joined one")
+    lines.append(f"push claimed     {events['claimed']}; cancelled: {_counts(events['cancelled'])}")
+    lines.append(f"push outcomes    {_counts(ended)}")
+    lines.append(f"push tries       {_counts(push['tries'])}")
+    lines.extend(
+        f"push worker      {name}: {_credential(found)}"
+        for name, worker in push["workers"].items()
+        for found in worker["credentials"]
+    )
     lines.append(f"outbox           {found['outbox']} stanzas")
     archive = found["archive"]
     ended = "no archiver has run yet" if archive["round_s"] is None else f"last round {archive['round_s']} s ago"
@@ -67,5 +76,19 @@ def as_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _counts(counted: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counted.items()) or "none yet"
+def _counts(counted: dict[str, Any]) -> str:
+    """`delivered 3, skipped muted 2`: what is 0 is left out."""
+    flat = {
+        f"{name} {why}".strip(): n
+        for name, count in counted.items()
+        for why, n in (count if isinstance(count, dict) else {"": count}).items()
+    }
+    return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in flat.items() if count) or "none yet"
+
+
+def _credential(found: dict[str, Any]) -> str:
+    """How a worker stands with a provider."""
+    states = " ".join(f"{count} {state}" for state, count in found["breakers"].items() if state != "closed")
+    trouble = f", breaker: {states} ({found['why']})" if states else ""
+    age = "" if found["token_age_s"] is None else f", token {found['token_age_s'] / 60:.0f} min old"
+    return f"{', '.join(found['apps'])} ({found['provider']}): {found['connections']} connections{age}{trouble}"

@@ -27,6 +27,9 @@ ARCHIVER = ROOT + "moves"
 DEAD_LETTERS = ROOT + "push:dead"
 """stream: push jobs that were given up, with the reason; trimmed by age."""
 
+PUSH_WORKERS = ROOT + "push:workers"
+"""hash: push worker -> when it said so (ms), and what it said of itself (JSON)"""
+
 PROVIDER_TOKENS = ROOT + "push:tokens:"
 """prefix of strings: provider tokens shared by all push workers, by credential; expire by themselves."""
 

@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from gateway.mailbox import keys, nodes
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.model import Census
+from gateway.mailbox.push_life import PushLife
+from gateway.mailbox.push_workers import PushWorkers, WorkerReport
 from gateway.mailbox.pushes import Pushes
 
 ACCEPTED = "accepted"
@@ -39,13 +43,15 @@ class ArchiveLine:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything at one moment. `oldest_event_s`: for how long the oldest push event has waited, None if none waits;
-    `components`: domain of each configured one -> whether it is connected.
+    """Everything at one moment. `life`: of all pushes; `workers`: push workers by name. `oldest_event_s`: for how long
+    the oldest push event has waited, None if none waits; `components`: domain of each configured one -> whether it is
+    connected.
     """
 
     nodes: tuple[NodeLine, ...]
     census: Census
-    outcomes: dict[str, int]
+    life: PushLife
+    workers: dict[str, WorkerReport]
     dead_letters: int
     oldest_event_s: float | None
     archive: ArchiveLine
@@ -85,7 +91,8 @@ class Overview:
                 "oldest_event_s": None if self.oldest_event_s is None else round(self.oldest_event_s, 1),
                 "retries": census.retries,
                 "dead_letters": self.dead_letters,
-                "outcomes": dict(sorted(self.outcomes.items())),
+                **self.life.to_json(),
+                "workers": {name: msgspec.to_builtins(report) for name, report in self.workers.items()},
             },
             "archive": {
                 "accounts": self.archive.accounts,
@@ -105,7 +112,8 @@ def collect(journal: Journal, now: float, components: Iterable[str] = ()) -> Ove
     return Overview(
         nodes=tuple(NodeLine(node, heartbeats.get(node, 0), count, node in dead) for node, count in owned.items()),
         census=census,
-        outcomes=Pushes(journal).outcomes(),
+        life=PushLife.of(Pushes(journal).counters()),
+        workers=PushWorkers(journal).all(),
         dead_letters=int(journal.call("XLEN", keys.DEAD_LETTERS)),
         oldest_event_s=max(0.0, now - census.oldest_event_ms / 1000) if census.oldest_event_ms else None,
         archive=_archive(journal, now),
@@ -118,13 +126,9 @@ def _sessions_of(journal: Journal, node: str) -> int:
 
 
 def _members(journal: Journal, name: str, *parts: str) -> int:
-    """Of this set in all buckets. In one round trip: all are asked before the last answer is waited for."""
-    counts: list[Any] = []
-    buckets = [keys.bucket_prefix(bucket) for bucket in range(keys.BUCKETS)]
-    for bucket in buckets[:-1]:
-        journal.submit(counts.append, "SCARD", keys.key(bucket, name, *parts))
-    counts.append(journal.call("SCARD", keys.key(buckets[-1], name, *parts)))
-    return sum(count for count in counts if isinstance(count, int))
+    """Of this set in all buckets."""
+    names = [keys.key(keys.bucket_prefix(bucket), name, *parts) for bucket in range(keys.BUCKETS)]
+    return sum(journal.call_all([("SCARD", each) for each in names]))
 
 
 def _archive(journal: Journal, now: float) -> ArchiveLine:

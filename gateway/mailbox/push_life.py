@@ -38,7 +38,7 @@ class Latency:
         total, within = 0, {}
         for bound in BOUNDS_MS:
             total += counted.get(str(bound), 0)
-            within[f"{bound / 1000:g}"] = total
+            within[str(bound / 1000)] = total
         return cls({**within, REST: total + counted.get(REST, 0)}, sum_ms / 1000)
 
 

@@ -107,21 +107,37 @@ class HttpPool:
         self._connect_timeout_s = connect_timeout_s
         self._idle: deque[_Kept] = deque()
         self._places = BoundedSemaphore(connections)
+        self._most = connections
+        self._asking = 0
         self._is_closed = False
         self.connected = 0
 
     def request(self, method: str, path: str, *, headers: dict[str, str], body: bytes, timeout_s: float) -> Result:
         """Send a request, wait for the whole answer, `timeout_s` at most with everything."""
         started = time.monotonic()
-        if not self._places.acquire(timeout=timeout_s):
-            return Unanswered(f"no free connection within {timeout_s:g} s", Processed.NO)
+        self._asking += 1
         try:
-            result: Result | None = None
-            with gevent.Timeout(max(0.001, timeout_s - (time.monotonic() - started)), False):
-                result = self._request(method, path, headers, body)
-            return result or Unanswered(f"no answer within {timeout_s:g} s", Processed.MAYBE)
+            if not self._places.acquire(timeout=timeout_s):
+                return Unanswered(f"no free connection within {timeout_s:g} s", Processed.NO)
+            try:
+                result: Result | None = None
+                with gevent.Timeout(max(0.001, timeout_s - (time.monotonic() - started)), False):
+                    result = self._request(method, path, headers, body)
+                return result or Unanswered(f"no answer within {timeout_s:g} s", Processed.MAYBE)
+            finally:
+                self._places.release()
         finally:
-            self._places.release()
+            self._asking -= 1
+
+    @property
+    def connections(self) -> int:
+        """Open connections, in use or kept."""
+        return len(self._idle) + min(self._most, self._asking)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a place."""
+        return max(0, self._asking - self._most)
 
     def prune(self) -> int:
         """Close what was idle for too long; answers how many connections are still kept."""

@@ -17,6 +17,7 @@ from gateway.mailbox.embedded import resolve
 from gateway.mailbox.errors import StoreError
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.keys import CONSUMER_GROUP
+from gateway.mailbox.push_workers import PushWorkers
 from gateway.mailbox.pushes import STREAMS, Event, Pushes
 from gateway.mailbox.settings import RedisSettings
 from gateway.sections import ComponentsSettings, ServerSettings
@@ -28,6 +29,7 @@ from workers.push.apps import Apps
 from workers.push.dispatcher import Dispatcher
 from workers.push.providers.apns.token_store import SharedTokenStore
 from workers.push.providers.appserver.servers import AppServers
+from workers.push.report import Report
 from workers.push.settings import PushSettings
 
 log = get_logger(__name__)
@@ -35,8 +37,11 @@ log = get_logger(__name__)
 BLOCK_S: Final = 1.0
 """How long a read waits for events: also how soon a stop is noticed."""
 
-SPARE_S: Final = 5.0
-"""What an event may take beyond its slowest parts before another worker takes it over."""
+TAKEN_OVER_S: Final = 6.0
+"""What a worker had in hand that gives no sign of life for so long, another takes over."""
+
+RENEW_S: Final = 1.5
+"""How often it gives one."""
 
 REDIS_AT_START_S: Final = 30.0
 """Redis may be starting itself."""
@@ -72,12 +77,14 @@ class PushWorker:
         credentials = len({self._apps[app].breaker for app in self._apps.names})
         # More than all lanes together: when each of them is full, there is still room to take an event and put it back.
         self._crew = Crew(settings.in_flight * (credentials + lanes))
+        name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._report = Report(PushWorkers(self._journal), self._apps, name=name, in_hand=lambda: len(self._crew))
         self._consumer = Consumer(
             url,
             streams=tuple(STREAMS),
             group=CONSUMER_GROUP,
-            name=name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
-            claim_after_s=settings.burst + settings.request_timeout + redis_timeout_s + SPARE_S,
+            name=name,
+            claim_after_s=TAKEN_OVER_S,
         )
         self._in_hand: set[tuple[str, str]] = set()
         self._stopping = Flag()
@@ -91,11 +98,16 @@ class PushWorker:
     def run(self) -> None:
         """Work until `stop`; then finish what is in hand within `[push] drain`, leave the rest to others, and close."""
         self._journal.start()
+        reporting = gevent.spawn(self._report.loop)
+        renewing = gevent.spawn(self._renew)
         try:
             while not self._stopping.is_set():
                 self._turn()
             self._drain()
         finally:
+            renewing.kill()
+            reporting.kill()
+            self._report.leave()
             self._apps.close()
             self._consumer.leave()
             self._journal.stop()
@@ -130,6 +142,16 @@ class PushWorker:
             log.exception("push_event_failed", entry=entry.id)
         finally:
             self._in_hand.discard((entry.stream, entry.id))
+
+    def _renew(self) -> None:
+        """What is in hand is ours while we live, however long a provider takes."""
+        while True:
+            gevent.sleep(RENEW_S)
+            try:
+                if self._in_hand:
+                    self._consumer.renew(tuple(self._in_hand))
+            except redis.RedisError as error:
+                log.warning("push_events_not_renewed", error=error)
 
     def _drain(self) -> None:
         log.info("push_worker_draining", in_hand=len(self._crew))

@@ -12,6 +12,7 @@ from workers.push.http2.pool import Pool, PoolRules
 from workers.push.providers.apns.settings import Identity
 from workers.push.providers.apns.token import ProviderToken, load_key
 from workers.push.reaction import Health
+from workers.push.standing import Standing, states_of
 from workers.push.token_store import TokenStore
 
 RECYCLE_S: Final = 10.0
@@ -66,6 +67,16 @@ class Client:
     def pools(self) -> list[Pool]:
         """All that were used so far."""
         return list(self._pools.values())
+
+    def standing(self) -> Standing:
+        """How it stands with the credential."""
+        return Standing(
+            states_of([self.breaker]),
+            self.breaker.reason,
+            sum(pool.connections for pool in self._pools.values()),
+            sum(pool.waiting for pool in self._pools.values()),
+            None if self.token is None else self.token.age_s,
+        )
 
     def note(self, health: Health, reason: str, origin: Origin, topic: str) -> None:
         """What an answer says about the credential and the connections."""

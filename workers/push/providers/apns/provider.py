@@ -24,6 +24,7 @@ from workers.push.reaction import Action, Health, Reaction
 from workers.push.reply import Reply
 from workers.push.rules import CALL
 from workers.push.settings import AppSettings
+from workers.push.standing import Standing
 
 log = get_logger(__name__)
 
@@ -94,6 +95,10 @@ class ApnsProvider:
         if fault:
             return Checked(False, fault)
         return Checked(True, f"{signed} ({self._client.identity.name}), connected to {origin.host}:{origin.port}")
+
+    def standing(self) -> Standing:
+        """See `workers.push.standing.HasStanding`."""
+        return self._client.standing()
 
     def close(self) -> None:
         """See `Provider`. Apps that share the credential are closed with it."""

@@ -59,6 +59,11 @@ class ProviderToken:
         self._previous: Minted | None = None
         self._held_until = 0.0
 
+    @property
+    def age_s(self) -> float | None:
+        """How old the token in use is; None before the first push."""
+        return None if self._current is None else float(self._current.age_s(self._clock()))
+
     def bearer(self) -> str:
         """The token to send now. Rotated at 45 minutes; within that, costs nothing. Raises StoreError."""
         now = self._clock()

@@ -11,6 +11,7 @@ from workers.push.providers.fcm.settings import Identity
 from workers.push.providers.fcm.token import AccessToken
 from workers.push.reaction import Health
 from workers.push.reply import Result
+from workers.push.standing import Standing, states_of
 
 
 class Client:
@@ -50,6 +51,10 @@ class Client:
             self.breaker.trip(reason)
         else:
             self.breaker.faulted(reason)
+
+    def standing(self) -> Standing:
+        """How it stands with the credential."""
+        return Standing(states_of([self.breaker]), self.breaker.reason, self._pool.connections, self._pool.waiting)
 
     def close(self) -> None:
         """Close the connections."""

@@ -17,6 +17,7 @@ from workers.push.providers.fcm.token import AccessTokenError
 from workers.push.reaction import Action, Health, Reaction
 from workers.push.reply import Reply
 from workers.push.rules import CALL
+from workers.push.standing import Standing
 
 log = get_logger(__name__)
 
@@ -58,6 +59,10 @@ class FcmProvider:
             token = self._client.token
             return Checked(True, f"{token.account} may send for project {token.project_id}")
         return Checked(False, str(getattr(reaction.outcome, "reason", "")))
+
+    def standing(self) -> Standing:
+        """See `workers.push.standing.HasStanding`."""
+        return self._client.standing()
 
     def close(self) -> None:
         """See `Provider`. Apps that share the credential are closed with it."""

@@ -24,6 +24,7 @@ from workers.push.providers.webpush.services import Service
 from workers.push.reaction import Action, Health, Reaction
 from workers.push.reply import Reply
 from workers.push.settings import AppSettings
+from workers.push.standing import Standing
 
 log = get_logger(__name__)
 
@@ -83,6 +84,10 @@ class WebPushProvider:
         signer = self._client.signer
         signer.sign("https://push.example")
         return Checked(True, f"VAPID token signed; clients subscribe with the public key {signer.public_key}")
+
+    def standing(self) -> Standing:
+        """See `workers.push.standing.HasStanding`."""
+        return self._client.services.standing()
 
     def close(self) -> None:
         """See `Provider`. Apps that share the credential are closed with it."""

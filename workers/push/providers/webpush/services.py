@@ -18,6 +18,7 @@ from workers.push.breaker import Breaker, BreakerRules, State
 from workers.push.http1 import HttpPool
 from workers.push.providers.webpush.vapid import Credential
 from workers.push.reaction import Health
+from workers.push.standing import Standing, states_of
 
 KEPT_MOST: Final = 512
 """Services whose connections, breakers and tokens are remembered; the least recently used goes first."""
@@ -135,6 +136,15 @@ class Services:
             self._unproven -= 1
         if self._pruning is None:
             self._pruning = gevent.spawn_later(PRUNE_S, self._prune)
+
+    def standing(self) -> Standing:
+        """Of all of them together. Which of them fail is not told: one may be a single user's."""
+        known = self._services.values()
+        return Standing(
+            states_of(service.breaker for service in known),
+            connections=sum(service.pool.connections for service in known),
+            waiting=sum(service.pool.waiting for service in known),
+        )
 
     def close(self) -> None:
         """Close all connections."""

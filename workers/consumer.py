@@ -1,13 +1,14 @@
 """Redis Streams with a consumer group: read, and take over from the dead. What is read stays pending until it is acked.
 
-At least once: an entry that a dead worker had taken is given to another after `claim_after_s` without a sign of life.
-So everything that is done with an entry must end well before that, and doing it twice must be harmless.
+At least once: an entry that a dead worker had taken is given to another after `claim_after_s` without a sign of life,
+which a living one gives with `renew`. A worker that stands still for so long may find that another did the same
+meanwhile, so doing it twice must be harmless.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -62,6 +63,16 @@ class Consumer:
             if not str(error).startswith("NOGROUP"):
                 raise
             self._has_group = False  # Redis was emptied under us: the group is made again at the next call
+
+    def renew(self, entries: Iterable[tuple[str, str]]) -> None:
+        """Say that these entries, (stream, id) each, are still being worked on: a few times in `claim_after_s`."""
+        by_stream: dict[str, list[str]] = {}
+        for stream, entry in entries:
+            by_stream.setdefault(stream, []).append(entry)
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for stream, ids in by_stream.items():
+                pipeline.xclaim(stream, self._group, self._name, 0, ids, justid=True)
+            pipeline.execute()
 
     def leave(self) -> None:
         """Out of the group, where nothing is pending in our name; then close. At worst a name stays behind."""

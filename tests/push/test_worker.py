@@ -243,6 +243,19 @@ def test_what_a_dead_worker_had_in_hand_is_pushed_by_another(town: Town, sandbox
     heir.leave()
 
 
+def test_what_a_living_worker_has_in_hand_is_not_taken_over(town: Town) -> None:
+    town.a_sleeping_phone().gets()
+    slow = Consumer(town.url, streams=tuple(STREAMS), group=CONSUMER_GROUP, name="slow", claim_after_s=60)
+    heir = Consumer(town.url, streams=tuple(STREAMS), group=CONSUMER_GROUP, name="heir", claim_after_s=0.5)
+    (entry,) = list(slow.read(10, block_s=1.0))
+    for _ in range(8):
+        gevent.sleep(0.1)
+        slow.renew([(entry.stream, entry.id)])
+        assert [] == list(heir.read(10, block_s=0.01))
+    slow.leave()
+    heir.leave()
+
+
 def test_an_event_that_was_recorded_before_the_crash_is_not_pushed_again(
     town: Town, sandbox: Sandbox, start: Start
 ) -> None:

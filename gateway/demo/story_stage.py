@@ -29,7 +29,7 @@ STOP_S: Final = 20.0
 COMMAND_S: Final = 30.0
 LOOK_S: Final = 0.02
 DOMAIN: Final = "localhost"
-SANDBOX_PORTS: Final = ("apns", "apns-development", "fcm", "control")
+SANDBOX_PORTS: Final = ("apns", "apns-development", "fcm", "control", "webpush")
 PROGRAM: Final = (sys.executable, "-P", "-m", "gateway")
 
 

@@ -22,7 +22,7 @@ from gateway.supervisor.printer import Printer
 from gateway.supervisor.supervise import StartFailedError, Supervisor
 from gateway.xmpp.sasl.credentials import Credentials, verify
 
-SANDBOX_PORTS = tuple(f"{name}=127.0.0.1:0" for name in ("apns", "apns-development", "fcm", "control"))
+SANDBOX_PORTS = tuple(f"{name}=127.0.0.1:0" for name in ("apns", "apns-development", "fcm", "control", "webpush"))
 
 
 def a_free_port() -> int:

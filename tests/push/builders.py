@@ -7,10 +7,13 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from gateway.mailbox.pushes import Registration
 from workers.push.notification import Push
+from workers.push.providers.webpush.keys import public_key
 from workers.push.settings import AppSettings
 from workers.sandbox.material import KEY_ID, TEAM_ID, TOPIC
 from workers.sandbox.server import Sandbox
+from workers.sandbox.webpush.subscriptions import Subscription
 
 DEVICE = "ab" * 32
 
@@ -50,6 +53,39 @@ def an_android_app(sandbox: Sandbox, **fields: Any) -> AppSettings:
         "endpoint": sandbox.addresses["fcm_endpoint"],
     }
     return AppSettings(**{**values, **fields})
+
+
+def a_browser_app(sandbox: Sandbox, **fields: Any) -> AppSettings:
+    """[push.apps.NAME] for Web Push, whose devices subscribed at the sandbox."""
+    values: dict[str, Any] = {
+        "provider": "webpush",
+        "vapid_key_file": sandbox.addresses["vapid_key_file"],
+        "vapid_subject": "mailto:admin@example.org",
+        "ca_file": sandbox.addresses["ca_file"],
+        "allow_private": True,
+    }
+    return AppSettings(**{**values, **fields})
+
+
+def a_web_push(sandbox: Sandbox, name: str = "", **fields: Any) -> Push:
+    """A push for a browser that has just subscribed, under this name."""
+    subscription = sandbox.subscribe(name, application_server_key=public_key(sandbox.addresses["vapid_key_file"]))
+    return a_push(**{"token": subscription.endpoint, "registration": a_subscriber(subscription), **fields})
+
+
+def a_subscriber(subscription: Subscription, **fields: Any) -> Registration:
+    """What a browser registers."""
+    said = subscription.as_json()
+    values: dict[str, Any] = {
+        "service": "push.example.com",
+        "node": "n1",
+        "sid": "",
+        "resource": "browser",
+        "app": "chat",
+        "token": said["endpoint"],
+        **said["keys"],
+    }
+    return Registration(**{**values, **fields})
 
 
 def a_file(directory: Path, name: str, content: bytes) -> str:

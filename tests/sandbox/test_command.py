@@ -11,7 +11,7 @@ import gevent
 import pytest
 from gevent.os import tp_read
 
-ANYWHERE = ("--apns", "--apns-development", "--fcm", "--control")
+ANYWHERE = ("--apns", "--apns-development", "--fcm", "--control", "--webpush")
 
 
 def start(data_dir: Path, *, ready: int) -> subprocess.Popen[str]:

@@ -24,5 +24,6 @@ def sandbox(running_sandbox: Sandbox) -> Iterator[Sandbox]:
     running_sandbox.faults.disarm()
     running_sandbox.apns_devices.forget()
     running_sandbox.fcm_devices.forget()
+    running_sandbox.webpush_devices.forget()
     running_sandbox.record.clear()
     running_sandbox.behaviour = Behaviour()

@@ -12,7 +12,7 @@ WITH_SANDBOX = (
     "--demo",
     *(
         part
-        for name in ("apns", "apns-development", "fcm", "control")
+        for name in ("apns", "apns-development", "fcm", "control", "webpush")
         for part in ("--sandbox-option", f"{name}=127.0.0.1:0")
     ),
 )

@@ -68,6 +68,11 @@ class Material:
         return self.directory / "service-account.json"
 
     @property
+    def vapid_key_file(self) -> Path:
+        """An application server's ES256 key for Web Push: PKCS #8, PEM."""
+        return self.directory / "vapid.pem"
+
+    @property
     def addresses_file(self) -> Path:
         """Where the running sandbox listens, JSON."""
         return self.directory / "addresses.json"
@@ -107,6 +112,8 @@ def prepare(data_dir: Path) -> Material:
     )
     if not all(path.exists() for path in made_once):
         _make(material)
+    if not material.vapid_key_file.exists():
+        _write(material.vapid_key_file, _pem(ec.generate_private_key(ec.SECP256R1())))
     return material
 
 

@@ -37,7 +37,8 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     since 1970 (set by the mailbox). `app`, `token`: for this server's own push service; `token` of Web Push is the
     endpoint's URL, and `p256dh` and `auth` its keys (RFC 8291, base64url). `voip_token`: the device's PushKit token,
     for calls. `app` "": `service` is somebody else's app server, and `form` the client's publish-options form, verbatim
-    XML or "". `encryption`: "aes-128-gcm" or "aes-256-gcm", `key` its key in base64 (tigase:push:encrypt:0).
+    XML or "". `encryption`: "aes-128-gcm" or "aes-256-gcm", `key` its key in base64 (tigase:push:encrypt:0),
+    `max_size` the most characters of what is sealed with it, 0 = not said.
     """
 
     service: str
@@ -54,6 +55,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     form: str = ""
     encryption: str = ""
     key: str = ""
+    max_size: int = 0
     filters: Filters | None = None
     at: float = 0
 
@@ -125,8 +127,8 @@ class Send:
     """Still true. `count`: important messages waiting for the device; `waiting`: the newest of them, oldest first.
 
     `kind`: the event's, but a call that has ended by now is a "message"; `call`: its id. `unread`: unread messages of
-    the account, None if they are not counted; `requests`: subscription requests that wait for an answer. `rules`: what
-    the account wants of chats it has said something about (XEP-0492), by their bare JIDs, JSON.
+    the account, None if they are not counted; `requests`: subscription requests that wait for an answer. `rules`: the
+    bookmarks of chats that wrote, by their bare JIDs; what the account wants of a chat stands there (XEP-0492).
     """
 
     registrations: tuple[Registration, ...]

@@ -4,6 +4,7 @@ import base64
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -126,3 +127,21 @@ def test_nothing_of_it_shows_in_a_repr() -> None:
     assert sealed is not None
 
     assert sealed.data not in repr(sealed)
+
+
+@pytest.mark.parametrize("size", [200, 1000, 2999])
+def test_a_device_may_have_less_room(size: int) -> None:
+    registration = msgspec.structs.replace(a_registration(), max_size=size)
+    sealed = encrypted(a_push(body="x" * 5000, registration=registration))
+
+    assert sealed is not None
+    assert size - 4 <= len(sealed.data) <= size
+    assert opened(sealed)["message"].endswith("…")
+
+
+def test_a_device_cannot_ask_for_more_room_than_a_provider_has() -> None:
+    registration = msgspec.structs.replace(a_registration(), max_size=60_000)
+    sealed = encrypted(a_push(body="x" * 5000, registration=registration))
+
+    assert sealed is not None
+    assert len(sealed.data) <= LIMIT

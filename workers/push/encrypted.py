@@ -55,10 +55,10 @@ def encrypted(push: Push, *, limit: int = LIMIT) -> Encrypted | None:
     """
     registration = push.registration
     key = key_of(registration.encryption, registration.key) if registration is not None else None
-    if key is None or not push.sender or push.kind == "call-ended":
+    if registration is None or key is None or not push.sender or push.kind == "call-ended":
         return None
     about = _about(push, push.sender)
-    room = limit // 4 * 3 - TAG_BYTES
+    room = min(limit, registration.max_size or limit) // 4 * 3 - TAG_BYTES
     plain = fitted(lambda body: _json(about, body), push.body, limit=room)
     if len(plain) > room:
         return None

@@ -20,6 +20,9 @@ from gateway.xmpp.payload import several
 KEY_BYTES: Final = {"aes-128-gcm": 16, "aes-256-gcm": 32}
 """alg of `<encrypt/>` -> bytes of its key; Tigase knows the first"""
 
+SIZES: Final = range(128, 65_537)
+"""what max-size of `<encrypt/>` may be: below nothing would fit"""
+
 ENCRYPTION_FEATURES: Final = (ns.PUSH_ENCRYPT, *(f"tigase:push:encrypt:{name}" for name in KEY_BYTES))
 
 FILTER_FEATURES: Final = (ns.PUSH_MUTED, ns.PUSH_GROUPCHAT, ns.PUSH_IGNORE_UNKNOWN)
@@ -38,7 +41,7 @@ ENCRYPTED, NONE = "encrypted", "none"
 
 def described(content: dict[str, Any], registration: Registration) -> Registration:
     """The registration, with what stands in its `<enable/>`. Raises StanzaError."""
-    encryption, key = _encryption(content)
+    encryption, key, max_size = _encryption(content)
     told = registration.content
     if key and told not in ("", NONE, ENCRYPTED):
         raise StanzaError(StanzaCondition.BAD_REQUEST, f"with <encrypt/> the content is {ENCRYPTED}, not {told}")
@@ -52,14 +55,16 @@ def described(content: dict[str, Any], registration: Registration) -> Registrati
         content=told or (ENCRYPTED if key and registration.app else ""),
         encryption=encryption,
         key=key,
+        max_size=max_size,
         filters=None if filters == Filters() else filters,
     )
 
 
-def _encryption(content: dict[str, Any]) -> tuple[str, str]:
+def _encryption(content: dict[str, Any]) -> tuple[str, str, int]:
+    """Algorithm, key and the largest size of what is encrypted."""
     name = f"{ns.PUSH_ENCRYPT}|encrypt"
     if name not in content:
-        return "", ""
+        return "", "", 0
     encrypt = content[name]
     if not isinstance(encrypt, dict) or encrypt.get("@alg") not in KEY_BYTES:
         raise StanzaError(
@@ -75,7 +80,17 @@ def _encryption(content: dict[str, Any]) -> tuple[str, str]:
         raise StanzaError(
             StanzaCondition.NOT_ACCEPTABLE, f"the key of {algorithm} is {KEY_BYTES[algorithm]} bytes in base64"
         )
-    return algorithm, base64.b64encode(key).decode()
+    return algorithm, base64.b64encode(key).decode(), _max_size(encrypt.get("@max-size", ""))
+
+
+def _max_size(text: str) -> int:
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) in SIZES):
+        raise StanzaError(
+            StanzaCondition.NOT_ACCEPTABLE, f"max-size is a number of bytes from {SIZES.start} to {SIZES.stop - 1}"
+        )
+    return int(text)
 
 
 def _filters(content: dict[str, Any]) -> Filters:

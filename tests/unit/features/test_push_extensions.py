@@ -63,7 +63,15 @@ def test_a_key_of_256_bits_is_for_aes_256() -> None:
 def test_a_key_may_be_broken_into_lines_and_have_a_limit_beside_it() -> None:
     lines = f"\n      {KEY_16[:10]}\n      {KEY_16[10:]}\n    "
 
-    assert KEY_16 == registered(encrypt(lines, "alg='aes-128-gcm' max-size='3000'")).key
+    found = registered(encrypt(lines, "alg='aes-128-gcm' max-size='3000'"))
+
+    assert (KEY_16, 3000) == (found.key, found.max_size)
+    assert 0 == registered(encrypt()).max_size
+
+
+@pytest.mark.parametrize("size", ["127", "65537", "-3000", "many", "3000.0", "9" * 5000, "٣٠٠٠"])
+def test_a_limit_that_nothing_could_keep_is_refused(size: str) -> None:
+    assert "not-acceptable" == refusal(encrypt(KEY_16, f"alg='aes-128-gcm' max-size='{size}'")).condition
 
 
 def test_a_client_with_a_key_may_ask_for_nothing_to_be_told() -> None:

@@ -18,6 +18,7 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PingAckReceived,
     RemoteSettingsChanged,
     ResponseReceived,
     StreamEnded,
@@ -102,6 +103,8 @@ class ApnsClient:
         self.replies: dict[int, Reply] = {}
         self.goaways: list[ConnectionTerminated] = []
         self.settings: list[int] = []
+        self.pongs: list[bytes] = []
+        self.received = bytearray()
         self.is_closed = False
         self.h2.initiate_connection()
         self.flush()
@@ -172,6 +175,7 @@ class ApnsClient:
         except (ConnectionError, ssl.SSLError):
             data = b""
         self.is_closed = not data
+        self.received += data
         for event in self.h2.receive_data(data) if data else ():
             self._take(event)
         if not self.is_closed and not self.goaways:
@@ -180,11 +184,21 @@ class ApnsClient:
             except OSError:
                 self.is_closed = True
 
+    def frame_types(self) -> list[int]:
+        """The types of all frames received, in order (RFC 9113 section 4.1)."""
+        types, place = [], 0
+        while place < len(self.received):
+            types.append(self.received[place + 3])
+            place += 9 + int.from_bytes(self.received[place : place + 3], "big")
+        return types
+
     def _take(self, event: Event) -> None:
         if isinstance(event, RemoteSettingsChanged):
             changed = event.changed_settings.get(SettingCodes.MAX_CONCURRENT_STREAMS)
             if changed is not None:
                 self.settings.append(changed.new_value)
+        elif isinstance(event, PingAckReceived):
+            self.pongs.append(event.ping_data)
         elif isinstance(event, ConnectionTerminated):
             self.goaways.append(event)
         elif isinstance(event, ResponseReceived):

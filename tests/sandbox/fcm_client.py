@@ -30,14 +30,17 @@ class FcmClient(ApnsClient):
         self.replies = {}
         self.goaways = []
         self.settings = []
+        self.pongs = []
+        self.received = bytearray()
         self.is_closed = False
-        self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        self.path = PATH
+        self.headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         self.h2.initiate_connection()
         self.flush()
 
     def begin(self, message: dict[str, Any]) -> int:
         """Send a message without waiting; returns its stream."""
-        return self.start(self._headers, json.dumps({"message": message}).encode(), path=PATH)
+        return self.start(self.headers, json.dumps({"message": message}).encode(), path=PATH)
 
     def send(self, device: str, **rest: Any) -> Reply:
         """Send a message to a device and wait for the answer."""

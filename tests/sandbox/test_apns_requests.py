@@ -15,7 +15,7 @@ def payload_of(size: int) -> bytes:
     return json.dumps({"aps": {"alert": "x" * (size - len(empty))}}).encode()
 
 
-WRONG_HEADERS = [
+WRONG_HEADERS: list[tuple[dict[str, str | None], str]] = [
     ({"apns_topic": None}, "MissingTopic"),
     ({"apns_topic": "no topic"}, "BadTopic"),
     ({"apns_push_type": "voip"}, "BadTopic"),
@@ -30,7 +30,7 @@ WRONG_HEADERS = [
     ({"apns_collapse_id": "x" * 65}, "BadCollapseId"),
     ({"apns_collapse_id": "é" * 33}, "BadCollapseId"),
 ]
-RIGHT_HEADERS = [
+RIGHT_HEADERS: list[dict[str, str | None]] = [
     {},
     {"apns_push_type": None},
     {"apns_push_type": "background", "apns_priority": "5"},

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from workers.sandbox.material import BadMaterial, prepare, read_es256_key, read_rs256_key
 from workers.sandbox.server import Addresses, Sandbox
 
-MADE_ONCE = {"ca.pem", "server.pem", "AuthKey.p8", "client.pem", "service-account.json"}
+MADE_ONCE = {"ca.pem", "server.pem", "AuthKey.p8", "client.pem", "service-account.json", "vapid.pem"}
 
 
 def contents(directory: Path) -> dict[str, bytes]:

@@ -26,6 +26,42 @@ class Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     apns_idle_timeout_s: Annotated[float, msgspec.Meta(ge=0.05, le=86400)] = 3600.0
     """A connection without a frame for so long is told GOAWAY with IdleTimeout."""
 
+    apns_max_header_list_size: Annotated[int, msgspec.Meta(ge=1000, le=65536)] = 8000
+    """SETTINGS_MAX_HEADER_LIST_SIZE: a client that sends more is sent away."""
+
+    apns_window_updates: bool = True
+    """False: no WINDOW_UPDATE is sent, and a client that has used up the windows waits until this is True again."""
+
+    apns_frozen: bool = False
+    """True: nothing is written to any connection, not even answers to PING, as if the network had swallowed it."""
+
+    apns_errors_before_disconnect: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    """A connection that drew so many errors is sent away; BadDeviceToken counts five times, 410 not. 0: never."""
+
+    apns_device_per_minute: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    """More pushes to one device draw TooManyRequests. Apple names no number. 0: any number."""
+
+    apns_token_updates_across_connections: bool = False
+    """TooManyProviderTokenUpdates also for a new token on another connection, as some users report."""
+
+    apns_broadcast: bool = True
+    """Whether apps may broadcast; otherwise FeatureNotEnabled."""
+
+    fcm_quotas: bool = False
+    """Whether the rates below are kept."""
+
+    fcm_project_per_minute: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 600_000
+    """Requests of the project, a token bucket; those that are refused count, too."""
+
+    fcm_device_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 240
+    """Messages to one device in a minute."""
+
+    fcm_device_per_hour: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 5000
+    """Messages to one device in an hour."""
+
+    fcm_collapsible_burst: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 20
+    """Collapsible messages to one device at once; one more is allowed every three minutes."""
+
     fcm_max_concurrent_streams: Annotated[int, msgspec.Meta(ge=1, le=10000)] = 100
     """Announced to a new HTTP/2 connection. More open streams draw GOAWAY `exceeded_max_concurrent_streams`."""
 

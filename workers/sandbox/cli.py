@@ -1,4 +1,4 @@
-"""`wakegate sandbox`: local APNs and FCM."""
+"""`wakegate sandbox`: local APNs, FCM and Web Push."""
 
 import json
 import signal
@@ -13,6 +13,16 @@ Example:
   wakegate sandbox --data-dir data
   curl http://127.0.0.1:2200/pushes
 """
+
+
+ENDPOINTS = (
+    "apns_endpoint",
+    "apns_development_endpoint",
+    "fcm_endpoint",
+    "webpush_endpoint",
+    "control_url",
+    "ca_file",
+)
 
 
 class AddressType(click.ParamType[tuple[str, int]]):
@@ -45,6 +55,13 @@ class AddressType(click.ParamType[tuple[str, int]]):
 @click.option(
     "--control", type=AddressType(), default="127.0.0.1:2200", show_default=True, help="Received pushes, faults."
 )
+@click.option("--webpush", type=AddressType(), default="127.0.0.1:2201", show_default=True, help="Web Push.")
+@click.option("--second-host", default="", metavar="HOST", help="APNs listens at this address, too (127.0.0.2).")
+@click.option(
+    "--scenario",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Play this script of faults from the start; config/sandbox/ has some.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as JSON.")
 def sandbox(
     data_dir: Path,
@@ -52,19 +69,28 @@ def sandbox(
     apns_development: tuple[str, int],
     fcm: tuple[str, int],
     control: tuple[str, int],
+    webpush: tuple[str, int],
+    second_host: str,
+    scenario: Path | None,
     as_json: bool,
 ) -> None:
-    """Run APNs and FCM on this machine, for development, demo and tests.
+    """Run APNs, FCM and Web Push on this machine, for development, demo and tests.
 
-    Any APNs or FCM client that can be given another address can push to it. It shows what it received on the control
+    Any client that can be given another address can push to it. It shows what it received on the control
     port and makes what mistakes it is told to; see docs/sandbox.md.
     """
     # Here and not above: `wakegate push --help` need not load a server.
     from gateway.supervisor import notify_ready
+    from workers.sandbox.scenario import BadScenario, read_scenario
     from workers.sandbox.server import Addresses, Sandbox
 
     try:
-        server = Sandbox(data_dir, Addresses(apns=apns, apns_development=apns_development, fcm=fcm, control=control))
+        script = None if scenario is None else read_scenario(scenario.read_bytes())
+    except BadScenario as error:
+        raise click.ClickException(f"{scenario}: {error}") from error
+    try:
+        wanted = Addresses(apns=apns, apns_development=apns_development, fcm=fcm, control=control, webpush=webpush)
+        server = Sandbox(data_dir, wanted, second_host=second_host)
         addresses = server.start()
     except OSError as error:
         raise click.ClickException(
@@ -76,8 +102,10 @@ def sandbox(
     if as_json:
         click.echo(json.dumps(addresses, indent=2))
     else:
-        for name in ("apns_endpoint", "apns_development_endpoint", "fcm_endpoint", "control_url", "ca_file"):
+        for name in ENDPOINTS:
             click.echo(f"{name:26} {addresses[name]}")
+    if script is not None:
+        server.director.play(script)
     notify_ready()
     stopping.wait()
     server.stop()

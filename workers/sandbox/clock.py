@@ -2,12 +2,15 @@
 
 import time
 
+from gevent.event import Event
+
 
 class Clock:
     """The sandbox's time in seconds since 1970: the machine's, plus what a test has advanced it by."""
 
     def __init__(self) -> None:
         self._ahead_s = 0.0
+        self._moved = Event()
 
     def now(self) -> float:
         """The present, in Unix seconds."""
@@ -20,3 +23,15 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Move the sandbox's time forward (or, with a negative number, back)."""
         self._ahead_s += seconds
+        self._moved.set()
+        self._moved = Event()
+
+    def sleep_until(self, moment: float) -> None:
+        """Wait until the sandbox's time has come to `moment`, in Unix seconds; `advance` shortens the wait."""
+        while (left_s := moment - self.now()) > 0:
+            self._moved.wait(left_s)
+
+    @property
+    def ahead_s(self) -> float:
+        """By how many seconds the sandbox's time has been moved."""
+        return self._ahead_s

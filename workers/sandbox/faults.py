@@ -1,12 +1,13 @@
 """What a test or a curious developer tells the sandbox to do wrong, and when."""
 
+import random
 from typing import Annotated, Literal
 
 import msgspec
 
 from gateway.errors import WakegateError
 
-Provider = Literal["apns", "fcm"]
+Provider = Literal["apns", "fcm", "webpush"]
 Action = Literal["answer", "goaway", "reset", "close", "ignore"]
 
 
@@ -33,11 +34,16 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     data: Literal["whole", "split", "empty", "none", "truncated"] = "whole"
     body: Annotated[str, msgspec.Meta(max_length=65536)] | None = None
     content_type: Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[\x20-\x7e]*$")] = "text/html; charset=UTF-8"
+    location: Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^[\x21-\x7e]*$")] = ""
     error_code: Annotated[int, msgspec.Meta(ge=0, le=255)] = 7
     last_stream_id: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
     graceful: bool = False
     times: Annotated[int, msgspec.Meta(ge=1)] | None = None
     every: Annotated[int, msgspec.Meta(ge=1)] = 1
+    probability: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    header_frames: Literal["one", "continuation"] = "one"
+    accepted: bool = False
+    details: Literal["usual", "mixed"] = "usual"
 
 
 class Armed:
@@ -48,10 +54,12 @@ class Armed:
         self.passed = 0
         self.struck = 0
 
-    def strikes(self) -> bool:
+    def strikes(self, chance: random.Random) -> bool:
         """Count one request; True when this request meets the fault."""
         self.passed += 1
         if self.is_spent() or self.passed % self.fault.every:
+            return False
+        if self.fault.probability < 1 and chance.random() >= self.fault.probability:
             return False
         self.struck += 1
         return True
@@ -64,8 +72,13 @@ class Armed:
 class Faults:
     """The armed faults of both providers: for one token, or for whichever token comes (`token` is "")."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 1) -> None:
         self._armed: dict[tuple[Provider, str], Armed] = {}
+        self._chance = random.Random(seed)  # noqa: S311 - faults shall be the same at each run
+
+    def seed(self, seed: int) -> None:
+        """Let the faults with a probability strike as they did after this seed before."""
+        self._chance.seed(seed)
 
     def arm(self, provider: Provider, fault: Fault, token: str = "") -> None:
         """Arm `fault` for `token`; one that was armed there before is replaced."""
@@ -82,7 +95,7 @@ class Faults:
         """The fault that a request for `token` meets now, or None. The token's own comes before the one for all."""
         for key in ((provider, token), (provider, "")):
             armed = self._armed.get(key)
-            if armed is None or not armed.strikes():
+            if armed is None or not armed.strikes(self._chance):
                 continue
             if armed.is_spent():
                 del self._armed[key]

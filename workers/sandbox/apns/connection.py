@@ -3,11 +3,13 @@
 import json
 import socket
 import struct
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
+from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -15,6 +17,7 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PingAckReceived,
     RemoteSettingsChanged,
     RequestReceived,
     StreamEnded,
@@ -27,15 +30,18 @@ from hyperframe.frame import GoAwayFrame, SettingsFrame
 
 from gateway.telemetry import get_logger
 from workers.sandbox.apns.credential import Credential, TokenCredential
+from workers.sandbox.apns.frames import chunks, continued
 from workers.sandbox.apns.request import ApnsRequest
 from workers.sandbox.apns.service import ApnsAnswer, ApnsService
+from workers.sandbox.http import pieces
 
 log = get_logger(__name__)
 
 READ_SIZE = 65536
 BODY_KEPT = 65536
-HEADER_LIST_LIMIT = 8000
 SEND_TIMEOUT_S = 10.0
+PING_BYTES = b"wakegate"
+BAD_TOKEN_WEIGHT = 5
 LAST_STREAM = 2**31 - 1
 # More than any client may open before it has read that it may open one: only an acknowledged limit is enforced.
 STREAMS_BEFORE_SETTINGS = 10_000
@@ -65,6 +71,12 @@ class ApnsConnection:
         self._unsent: dict[int, deque[bytes]] = {}
         self._last_stream_id = LAST_STREAM
         self._offered_streams = 0
+        self._offered_window = 0
+        self._is_trusted = False
+        self._is_narrow = False
+        self._withheld: list[tuple[int, int]] = []
+        self._errors = 0
+        self._ping_answered = Signal()
         self._is_open = True
 
     def run(self) -> None:
@@ -122,14 +134,32 @@ class ApnsConnection:
         if not (self._incoming or self._delayed or self._unsent):
             self.close()
 
+    def refresh(self) -> None:
+        """The sandbox's behaviour has changed: offer what it says now, on the connection as it is. Raises OSError."""
+        self._offer()
+        if self._service.state.behaviour.apns_window_updates:
+            withheld, self._withheld = self._withheld, []
+            for length, stream_id in withheld:
+                self._h2.acknowledge_received_data(length, stream_id)
+        self._flush()
+
+    def ping(self, timeout_s: float) -> float | None:
+        """Send PING (RFC 9113 section 6.7); returns the seconds until it was answered, None if it was not."""
+        self._ping_answered.clear()
+        started = time.monotonic()
+        self._h2.ping(PING_BYTES)
+        self._flush()
+        return time.monotonic() - started if self._ping_answered.wait(timeout_s) else None
+
     def _open(self) -> None:
         behaviour = self._service.state.behaviour
-        is_token = isinstance(self._credential, TokenCredential)
-        self._offered_streams = 1 if is_token else behaviour.apns_max_concurrent_streams
+        self._is_trusted = not isinstance(self._credential, TokenCredential)
+        self._offered_streams = self._streams_to_offer()
+        self._offered_window = behaviour.apns_initial_window_size
         announced = {
             SettingCodes.MAX_CONCURRENT_STREAMS: self._offered_streams,
-            SettingCodes.INITIAL_WINDOW_SIZE: behaviour.apns_initial_window_size,
-            SettingCodes.MAX_HEADER_LIST_SIZE: HEADER_LIST_LIMIT,
+            SettingCodes.INITIAL_WINDOW_SIZE: self._offered_window,
+            SettingCodes.MAX_HEADER_LIST_SIZE: behaviour.apns_max_header_list_size,
         }
         before = {SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS_BEFORE_SETTINGS}
         self._h2.local_settings = Settings(client=False, initial_values=before)
@@ -174,7 +204,10 @@ class ApnsConnection:
                 incoming = self._incoming.get(stream_id)
                 if incoming is not None and len(incoming.body) <= BODY_KEPT:
                     incoming.body += data or b""
-                self._h2.acknowledge_received_data(length, stream_id)
+                if self._service.state.behaviour.apns_window_updates:
+                    self._h2.acknowledge_received_data(length, stream_id)
+                else:
+                    self._withheld.append((length, stream_id))
             case StreamEnded(stream_id=int(stream_id)):
                 if (complete := self._incoming.pop(stream_id, None)) is not None:
                     self._complete(stream_id, ApnsRequest.of(complete.fields, bytes(complete.body)))
@@ -183,6 +216,8 @@ class ApnsConnection:
             case WindowUpdated() | RemoteSettingsChanged():
                 for stream_id in list(self._unsent):
                     self._pump(stream_id)
+            case PingAckReceived():
+                self._ping_answered.set()
             case ConnectionTerminated():
                 self._is_open = False
             case _:
@@ -193,7 +228,9 @@ class ApnsConnection:
         if not self._is_open or stream_id > self._last_stream_id:
             return
         answer = self._service.judge(request, self._credential)
-        self._offer_streams(answer)
+        self._is_trusted = self._is_trusted or bool(answer.sender)
+        self._is_narrow = answer.status not in (200, 201, 204)
+        self._offer()
         if answer.fault.delay_s:
             self._delayed[stream_id] = gevent.spawn_later(
                 answer.fault.delay_s, self._answer_late, stream_id, request, answer
@@ -230,20 +267,49 @@ class ApnsConnection:
                 self.close(abruptly=True)
             case "answer":
                 self._reply(stream_id, answer)
+                self._count_error(answer)
             case "ignore":
                 log.debug("apns_request_ignored", connection=self._number, stream=stream_id)
 
     def _reply(self, stream_id: int, answer: ApnsAnswer) -> None:
-        chunks = _chunks(answer.body(), answer.fault.data)
+        data = chunks(answer.body(), answer.fault.data)
+        self._wire += self._h2.data_to_send()
         try:
-            self._h2.send_headers(stream_id, self._service.headers(answer), end_stream=not chunks)
+            self._h2.send_headers(stream_id, self._service.headers(answer), end_stream=not data)
         except ProtocolError:
             # The client has reset the stream in the meantime.
             self._forget(stream_id)
             return
-        if chunks:
-            self._unsent[stream_id] = deque(chunks)
+        if answer.fault.header_frames == "continuation":
+            self._wire += continued(self._h2.data_to_send())
+        if data and answer.fault.slow_s:
+            parts = pieces(b"".join(data), answer.fault.slow_s)
+            self._delayed[stream_id] = gevent.spawn(self._trickle, stream_id, parts)
+        elif data:
+            self._unsent[stream_id] = deque(data)
             self._pump(stream_id)
+
+    def _trickle(self, stream_id: int, parts: list[tuple[bytes, float]]) -> None:
+        """A body in small DATA frames with pauses between them."""
+        try:
+            for number, (part, pause_s) in enumerate(parts, start=1):
+                gevent.sleep(pause_s)
+                self._h2.send_data(stream_id, part, end_stream=number == len(parts))
+                self._flush()
+        except (ProtocolError, OSError):
+            log.debug("apns_stream_gone", connection=self._number, stream=stream_id)
+        finally:
+            self._delayed.pop(stream_id, None)
+
+    def _count_error(self, answer: ApnsAnswer) -> None:
+        """Apple: too many errors end a connection, BadDeviceToken sooner than others, 410 not at all."""
+        limit = self._service.state.behaviour.apns_errors_before_disconnect
+        if answer.status < 400 or answer.status == 410:
+            return
+        self._errors += BAD_TOKEN_WEIGHT if answer.reason == "BadDeviceToken" else 1
+        if 0 < limit <= self._errors and not self._is_leaving():
+            self._count("disconnects_for_errors")
+            self.go_away(answer.reason)
 
     def _pump(self, stream_id: int) -> None:
         """Send what the client's flow control windows admit of an answer's body."""
@@ -263,22 +329,29 @@ class ApnsConnection:
         if (greenlet := self._delayed.pop(stream_id, None)) is not None:
             greenlet.kill(block=False)
 
-    def _offer_streams(self, answer: ApnsAnswer) -> None:
-        """One stream until the first valid provider token, then the full number (seen of APNs, not documented)."""
+    def _streams_to_offer(self) -> int:
+        """One until the first valid provider token, then the full number (seen of APNs, not documented)."""
         behaviour = self._service.state.behaviour
-        wanted = behaviour.apns_max_concurrent_streams if answer.sender else self._offered_streams
-        if behaviour.apns_narrow_after_refusal and answer.status != 200:
-            wanted = 1
-        if wanted != self._offered_streams:
-            self._offered_streams = wanted
-            self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: wanted})
+        is_narrow = behaviour.apns_narrow_after_refusal and self._is_narrow
+        return behaviour.apns_max_concurrent_streams if self._is_trusted and not is_narrow else 1
+
+    def _offer(self) -> None:
+        """Tell the client of settings that are not what it was told before."""
+        streams, window = self._streams_to_offer(), self._service.state.behaviour.apns_initial_window_size
+        changes: dict[SettingCodes | int, int] = {}
+        if streams != self._offered_streams:
+            self._offered_streams = changes[SettingCodes.MAX_CONCURRENT_STREAMS] = streams
+        if window != self._offered_window:
+            self._offered_window = changes[SettingCodes.INITIAL_WINDOW_SIZE] = window
+        if changes:
+            self._h2.update_settings(changes)
 
     def _is_leaving(self) -> bool:
         return self._last_stream_id != LAST_STREAM
 
     def _flush(self) -> None:
         with self._sending:
-            while self._is_open or self._wire:
+            while (self._is_open or self._wire) and not self._service.state.behaviour.apns_frozen:
                 self._wire += self._h2.data_to_send()
                 if not self._wire:
                     return
@@ -288,22 +361,6 @@ class ApnsConnection:
 
     def _count(self, what: str) -> None:
         self._service.state.record.counters[f"apns_{what}"] += 1
-
-
-def _chunks(body: bytes, form: str) -> list[bytes]:
-    """The DATA frames of a body; none at all means that the header block ends the stream."""
-    match form:
-        case "none":
-            return []
-        case "empty":
-            return [body, b""] if body else [b""]
-        case "split":
-            middle = len(body) // 2
-            return [body[:middle], b"", body[middle:]]
-        case "truncated":
-            return [body[: len(body) // 2]]
-        case _:
-            return [body] if body else []
 
 
 def _text(value: bytes | str) -> str:

@@ -3,7 +3,7 @@
 "Establishing a token-based connection to APNs" gives the rules for the token's age; the reasons are Apple's.
 """
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from workers.sandbox.apns.request import ApnsRefusal, ApnsRequest
+from workers.sandbox.behaviour import Behaviour
 from workers.sandbox.clock import Clock
 from workers.sandbox.jose import BadToken, Jws, is_signed_es256, numeric_date, read_jws
 from workers.sandbox.material import OID_DEVELOPMENT, OID_PRODUCTION
@@ -48,6 +49,7 @@ class ProviderKeys:
         self._clock = clock
         self._keys: dict[str, ProviderKey] = {}
         self._verified: dict[str, ProviderToken] = {}
+        self._newest: dict[tuple[str, str], ProviderToken] = {}
         self.tokens_seen = 0
 
     def register(self, key: ProviderKey) -> None:
@@ -69,6 +71,19 @@ class ProviderKeys:
         if age_s < -CLOCK_SKEW_S:
             raise ApnsRefusal("InvalidProviderToken")
         return token
+
+    def check_update(self, token: ProviderToken) -> None:
+        """Refuse a token made less than 20 minutes after the newest of its key, on whatever connection that came.
+
+        One that is older may still be on its way from another worker. Raises ApnsRefusal.
+        """
+        key = (token.key.team_id, token.key.key_id)
+        newest = self._newest.setdefault(key, token)
+        if token.text == newest.text or token.issued_at < newest.issued_at:
+            return
+        if token.issued_at - newest.issued_at < UPDATE_INTERVAL_S:
+            raise ApnsRefusal("TooManyProviderTokenUpdates")
+        self._newest[key] = token
 
     def _verify_signature(self, text: str) -> ProviderToken:
         try:
@@ -94,9 +109,10 @@ def _is_by(jws: Jws, key: ProviderKey) -> bool:
 class TokenCredential:
     """One connection that authenticates by provider tokens. It belongs to the team and key of its first push."""
 
-    def __init__(self, keys: ProviderKeys, environment: str) -> None:
+    def __init__(self, keys: ProviderKeys, environment: str, behaviour: Callable[[], Behaviour]) -> None:
         self._keys = keys
         self._environment = environment
+        self._behaviour = behaviour
         self._current: ProviderToken | None = None
 
     def authenticate(self, request: ApnsRequest) -> str:
@@ -108,6 +124,8 @@ class TokenCredential:
         if token.key.environment not in ("", self._environment):
             raise ApnsRefusal("BadEnvironmentKeyIdInToken")
         self._check_change(token)
+        if self._behaviour().apns_token_updates_across_connections:
+            self._keys.check_update(token)
         self._current = token
         return f"{token.key.team_id}/{token.key.key_id}"
 
@@ -121,6 +139,11 @@ class TokenCredential:
             raise ApnsRefusal("UnrelatedKeyIdInToken")
         if token.issued_at - current.issued_at < UPDATE_INTERVAL_S:
             raise ApnsRefusal("TooManyProviderTokenUpdates")
+
+    def allows(self, bundle_id: str) -> bool:
+        """Whether an `authenticate`d connection may broadcast for this app."""
+        topics = self._current.key.topics if self._current else frozenset()
+        return not topics or bundle_id in topics
 
     def topic(self, request: ApnsRequest) -> str:
         """The topic of a push that `authenticate` let through. Raises ApnsRefusal."""
@@ -151,6 +174,10 @@ class CertificateCredential:
         if not self._is_for_environment:
             raise ApnsRefusal("BadCertificateEnvironment")
         return "certificate/" + ",".join(sorted(self._bundles))
+
+    def allows(self, bundle_id: str) -> bool:
+        """Whether the certificate is this app's."""
+        return bundle_id in self._bundles
 
     def topic(self, request: ApnsRequest) -> str:
         """The push's topic: one of the certificate's bundle IDs with or without a suffix. Raises ApnsRefusal."""

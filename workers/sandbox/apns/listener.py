@@ -2,6 +2,8 @@
 
 import socket
 import ssl
+import time
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -25,33 +27,66 @@ HANDSHAKE_TIMEOUT_S = 10.0
 class ApnsListener:
     """Accepts connections and serves each in a greenlet of a bounded pool."""
 
-    def __init__(self, service: ApnsService, material: Material, address: tuple[str, int]) -> None:
+    def __init__(
+        self, service: ApnsService, material: Material, address: tuple[str, int], second_host: str = ""
+    ) -> None:
         self._service = service
         self._context = _context(material)
         self._address = address
-        self._server: Any = None
+        self._second_host = second_host
+        self._servers: list[Any] = []
         self._open: set[ApnsConnection] = set()
 
     def start(self) -> tuple[str, int]:
-        """Listen; returns the address with its real port. Raises OSError."""
-        sock = listen(self._address)
-        self._server = StreamServer(sock, self._serve, spawn=Pool(CONNECTION_LIMIT))
-        self._server.start()
-        return address_of(sock)
+        """Listen, with a second host at the same port there as well; returns the address with its real port.
+
+        Raises OSError.
+        """
+        address = self._listen(self._address)
+        if self._second_host:
+            self._listen((self._second_host, address[1]))
+        return address
 
     def stop(self) -> None:
         """Stop listening and close all connections."""
         for connection in list(self._open):
             connection.close()
-        if self._server is not None:
-            self._server.stop(timeout=1)
+        while self._servers:
+            self._servers.pop().stop(timeout=1)
 
     def retire_all(self, reason: str) -> int:
         """Send GOAWAY on all connections; returns on how many."""
+        return self._on_all(lambda connection: connection.retire(reason))
+
+    def refresh_all(self) -> int:
+        """Tell all connections that the behaviour has changed; returns how many there are."""
+        return self._on_all(lambda connection: connection.refresh())
+
+    def ping_all(self, timeout_s: float) -> list[float | None]:
+        """Send PING on all connections at once; the seconds until each was answered, None for one that was not."""
+
+        def ping(connection: ApnsConnection) -> float | None:
+            try:
+                return connection.ping(timeout_s)
+            except OSError:
+                return None
+
+        waiting = [gevent.spawn(ping, connection) for connection in self._open]
+        gevent.joinall(waiting, timeout=timeout_s + 1)
+        return [greenlet.value for greenlet in waiting]
+
+    def _listen(self, address: tuple[str, int]) -> tuple[str, int]:
+        sock = listen(address)
+        server = StreamServer(sock, self._serve, spawn=Pool(CONNECTION_LIMIT))
+        server.start()
+        self._servers.append(server)
+        return address_of(sock)
+
+    def _on_all(self, act: Callable[[ApnsConnection], None]) -> int:
         connections = list(self._open)
         for connection in connections:
             try:
-                connection.retire(reason)
+                act(connection)
             except OSError:
                 connection.close()
         return len(connections)
@@ -80,6 +115,8 @@ class ApnsListener:
             return
         counters["apns_connections"] += 1
         counters[f"apns_{self._service.environment}_connections"] += 1
+        counters[f"apns_connections_to_{sock.getsockname()[0]}"] += 1
+        self._service.state.connection_peak.note(time.monotonic())
         number = next(self._service.state.connection_numbers)
         connection = ApnsConnection(sock, self._service, self._credential(sock), number)
         self._open.add(connection)
@@ -92,7 +129,8 @@ class ApnsListener:
         certificate = sock.getpeercert(binary_form=True)
         if certificate:
             return CertificateCredential(certificate, self._service.environment)
-        return TokenCredential(self._service.state.keys, self._service.environment)
+        state = self._service.state
+        return TokenCredential(state.keys, self._service.environment, lambda: state.behaviour)
 
 
 def _context(material: Material) -> Any:

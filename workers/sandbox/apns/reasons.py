@@ -41,6 +41,17 @@ STATUS_OF: Mapping[str, int] = {
     "Shutdown": 503,
 }
 
+# "Handling error responses from Apple Push Notification service": what else a broadcast can meet, all with 400.
+BROADCAST_REASONS = (
+    "BadChannelId",
+    "CannotCreateChannelConfig",
+    "ChannelNotRegistered",
+    "FeatureNotEnabled",
+    "MissingChannelId",
+    "MissingPushType",
+    "TopicMismatch",
+)
+
 
 def _prefixes() -> dict[str, str]:
     prefixes: dict[str, str] = {}

@@ -10,11 +10,14 @@ from typing import Any
 
 from gateway.errors import WakegateError
 from workers.sandbox.apns.reasons import STATUS_OF
+from workers.sandbox.deliveries import Push
 from workers.sandbox.devices import Device
+from workers.sandbox.record import ReceivedPush
 
 PAYLOAD_LIMIT = 4096
 VOIP_PAYLOAD_LIMIT = 5120
 COLLAPSE_ID_LIMIT = 64
+STORAGE_S = 30 * 86400.0
 DEVICE_PATH = "/3/device/"
 
 # Push type -> what its topic ends with.
@@ -94,8 +97,8 @@ class ApnsRequest:
 
     @property
     def apns_id(self) -> str:
-        """The request's apns-id if it is a UUID, else a new one: the answer names one in any case."""
-        given = self.headers.get("apns-id", "")
+        """The request's apns-id (of a broadcast: apns-request-id) if it is a UUID, else a new one for the answer."""
+        given = self.headers.get("apns-id") or self.headers.get("apns-request-id", "")
         return given if _UUID.fullmatch(given) else str(uuid.uuid4())
 
     def payload(self) -> Any:
@@ -137,6 +140,24 @@ def check_headers(request: ApnsRequest, topic: str) -> None:
         raise ApnsRefusal("BadPriority")
     if not 0 < len(headers.get("apns-collapse-id", "-").encode()) <= COLLAPSE_ID_LIMIT:
         raise ApnsRefusal("BadCollapseId")
+
+
+def as_push(request: ApnsRequest, topic: str, received: ReceivedPush, *, now: float) -> Push:
+    """An accepted push on its way to the device. Without apns-expiration it is kept for 30 days."""
+    push_type = request.headers.get("apns-push-type", "alert")
+    expiration = request.headers.get("apns-expiration")
+    priority = request.headers.get("apns-priority", "5" if push_type == "background" else "10")
+    return Push(
+        provider="apns",
+        token=received.token,
+        push=received.seq,
+        push_id=received.push_id,
+        slot=topic.removesuffix(TOPIC_SUFFIXES.get(push_type, "")),
+        collapse_id=request.headers.get("apns-collapse-id", ""),
+        is_urgent=priority == "10",
+        expires_at=now + STORAGE_S if expiration is None else float(expiration),
+        payload=received.payload,
+    )
 
 
 def check_payload(request: ApnsRequest) -> None:

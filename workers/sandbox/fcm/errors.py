@@ -8,6 +8,8 @@ from gateway.errors import WakegateError
 
 FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
+HELP = "type.googleapis.com/google.rpc.Help"
+QUOTA_FAILURE = "type.googleapis.com/google.rpc.QuotaFailure"
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 # google.rpc.Code -> HTTP status.
@@ -55,12 +57,21 @@ class FcmRefusal(WakegateError):
 
     metric = "sandbox_fcm_refusal"
 
-    def __init__(self, status: str, message: str, *, code: str = "", details: tuple[dict[str, Any], ...] = ()) -> None:
+    def __init__(
+        self,
+        status: str,
+        message: str,
+        *,
+        code: str = "",
+        details: tuple[dict[str, Any], ...] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.rpc_status = status
         self.message = message
         self.code = code
         self.details = details
+        self.retry_after_s = retry_after_s
 
     @property
     def status(self) -> int:
@@ -103,6 +114,28 @@ def invalid_message(field: str, description: str) -> FcmRefusal:
     """FCM itself found a field wrong: a violation and an FcmError."""
     detail = _violations_detail((Violation(field, description),))
     return FcmRefusal("INVALID_ARGUMENT", description, code="INVALID_ARGUMENT", details=(detail,))
+
+
+def over_quota(description: str, *, subject: str, retry_after_s: float | None = None) -> FcmRefusal:
+    """429 with the quota that was used up ("ErrorCode": an extension of type google.rpc.QuotaFailure is returned)."""
+    detail = {"@type": QUOTA_FAILURE, "violations": [{"subject": subject, "description": description}]}
+    return FcmRefusal(
+        "RESOURCE_EXHAUSTED",
+        f"{description} for quota metric '{subject}'.",
+        code="QUOTA_EXCEEDED",
+        details=(detail,),
+        retry_after_s=retry_after_s,
+    )
+
+
+def mixed_details(code: str) -> list[dict[str, Any]]:
+    """An FcmError between details of other kinds, as Google may add them at any time (google.rpc error details)."""
+    return [
+        {"@type": ERROR_INFO, "reason": code, "domain": "fcm.googleapis.com", "metadata": {"errorCode": "IGNORED"}},
+        _violations_detail((Violation("message.android", "A violation of another kind"),)),
+        {"@type": FCM_ERROR, "errorCode": code},
+        {"@type": HELP, "links": [{"description": "Send a message", "url": "https://firebase.google.com/docs"}]},
+    ]
 
 
 def unauthenticated(reason: str) -> FcmRefusal:

@@ -4,8 +4,10 @@ import json
 import re
 from typing import Any
 
+from workers.sandbox.deliveries import Push
 from workers.sandbox.fcm.errors import invalid_message
 from workers.sandbox.fcm.schema import duration_s
+from workers.sandbox.record import ReceivedPush
 
 SIZE_LIMIT = 4096
 TOPIC_SIZE_LIMIT = 2048
@@ -64,6 +66,38 @@ def payload_size(message: dict[str, Any]) -> int:
     size += sum(len(key.encode()) + _value_size(value) for key, value in notification.items())
     apns = message.get("apns", {}).get("payload")
     return max(size, _value_size(apns) if apns else 0)
+
+
+def slot_of(message: dict[str, Any]) -> str:
+    """What a collapsible message replaces ("Message types": notifications always are collapsible), "" for others."""
+    android = message.get("android", {})
+    if key := android.get("collapseKey"):
+        return str(key)
+    has_notification = bool(message.get("notification") or android.get("notification"))
+    return str(android.get("restrictedPackageName", "notification")) if has_notification else ""
+
+
+def as_push(message: dict[str, Any], received: ReceivedPush, *, now: float) -> Push:
+    """An accepted message to one device. Data messages are of normal priority unless they say otherwise."""
+    android = message.get("android", {})
+    ttl = android.get("ttl")
+    slot = slot_of(message)
+    return Push(
+        provider="fcm",
+        token=received.token,
+        push=received.seq,
+        push_id=received.push_id,
+        slot=slot,
+        collapse_id=str(android.get("notification", {}).get("tag", "")) or slot,
+        is_urgent=_is_high(android.get("priority")),
+        expires_at=now + (TTL_LIMIT_S if ttl is None else duration_s(ttl)),
+        payload=message,
+    )
+
+
+def _is_high(priority: str | int | None) -> bool:
+    # AndroidMessagePriority: NORMAL is 0, HIGH is 1; the front end takes names in any case, and numbers.
+    return priority == 1 or str(priority).upper() == "HIGH"
 
 
 def _value_size(value: Any) -> int:

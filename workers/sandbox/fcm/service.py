@@ -1,6 +1,7 @@
 """FCM v1: POST /v1/projects/{project}/messages:send, and the token endpoint beside it."""
 
 import json
+import math
 import re
 import secrets
 from dataclasses import replace
@@ -19,13 +20,16 @@ from workers.sandbox.fcm.errors import (
     error_object,
     invalid_json,
     invalid_message,
+    mixed_details,
     of_code,
     unauthenticated,
 )
-from workers.sandbox.fcm.message import check_message
+from workers.sandbox.fcm.message import as_push, check_message
 from workers.sandbox.fcm.oauth import TokenEndpoint
+from workers.sandbox.fcm.quotas import Quotas
 from workers.sandbox.fcm.schema import read_request
 from workers.sandbox.http import Ending, HttpRequest, HttpResponse, json_response, phrase
+from workers.sandbox.record import ReceivedPush
 from workers.sandbox.state import State
 
 TOKEN_PATH = "/token"  # noqa: S105 - a path, not a password
@@ -49,6 +53,7 @@ class FcmService:
         self._state = state
         self._tokens = tokens
         self._project_id = project_id
+        self._quotas = Quotas(state.rates)
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one request."""
@@ -62,25 +67,39 @@ class FcmService:
     def _send(self, request: HttpRequest, project_id: str) -> HttpResponse:
         name = f"projects/{self._project_id}/messages/0:{self._state.clock.now_ms()}%{secrets.token_hex(8)}"
         body: Any = None
+        checked: dict[str, Any] = {}
+        is_to_deliver = True
         fault: Fault | None = None
         token, code = "", ""
         try:
             self._authorize(request, project_id)
+            self._quotas.take_project(self._state.behaviour, project_id)
             body = _json(request.body)
             checked = read_request(body)
             token = self._check(checked)
+            self._quotas.take_device(self._state.behaviour, checked["message"])
             fault = self._state.faults.take("fcm", token) or _fault_by_prefix(token)
             if fault is None and checked.get("validateOnly") in (True, "true"):
                 name = f"projects/{self._project_id}/messages/fake_message_id"
+                is_to_deliver = False
             response = _faulty(fault, self._state, name) if fault else json_response({"name": name})
             code = fault.reason if fault else ""
         except FcmRefusal as refusal:
-            response, code = json_response(refusal.as_json(), refusal.status), refusal.code or refusal.rpc_status
+            response, code = _refusal(refusal), refusal.code or refusal.rpc_status
         if fault is not None and fault.delay_s:
             gevent.sleep(fault.delay_s)
         is_answered = response.ending in ("whole", "truncated")
-        self._note(request, body, token, name, response.status if is_answered else 0, code)
+        is_accepted = response.status == 200 if is_answered else fault is not None and fault.accepted
+        status = response.status if is_answered else 0
+        received = self._note(request, body, token, name=name, status=status, reason=code, accepted=is_accepted)
+        if is_accepted and is_to_deliver:
+            self._hand_on(checked["message"], received)
         return response
+
+    def _hand_on(self, message: dict[str, Any], received: ReceivedPush) -> None:
+        """To the device, or to what is kept for it. Where a topic or condition leads, the sandbox does not know."""
+        if message.get("token") or message.get("fid"):
+            self._state.fcm_storage.accept(as_push(message, received, now=self._state.clock.now()))
 
     def _authorize(self, request: HttpRequest, project_id: str) -> None:
         scheme, _, access_token = request.headers.get("authorization", "").partition(" ")
@@ -110,23 +129,22 @@ class FcmService:
             raise of_code("UNREGISTERED")
         return target
 
-    def _note(self, request: HttpRequest, body: Any, token: str, name: str, status: int, code: str) -> None:
+    def _note(self, request: HttpRequest, body: Any, token: str, *, name: str, **outcome: Any) -> ReceivedPush:
         message = body.get("message") if isinstance(body, dict) else None
         if not token and isinstance(message, dict):
             token = str(message.get("token", ""))
-        self._state.record.add(
+        return self._state.record.add(
             received_at=self._state.clock.now_ms(),
             provider="fcm",
             environment="",
             token=token,
             headers={name: value for name, value in request.headers.items() if name != "authorization"},
             payload=body if body is not None else request.body.decode("utf-8", "replace"),
-            status=status,
-            reason=code,
             push_id=name,
             sender=self._project_id,
             connection=request.connection,
             stream=request.stream,
+            **outcome,
         )
 
 
@@ -135,6 +153,12 @@ def _json(body: bytes) -> Any:
         return json.loads(body)
     except ValueError as error:
         raise invalid_json(Violation("", f"Invalid JSON payload received. {error}")) from error
+
+
+def _refusal(refusal: FcmRefusal) -> HttpResponse:
+    wait_s = refusal.retry_after_s
+    headers = () if wait_s is None else (("Retry-After", str(math.ceil(wait_s))),)
+    return replace(json_response(refusal.as_json(), refusal.status), headers=headers)
 
 
 def _fault_by_prefix(token: str) -> Fault | None:
@@ -179,6 +203,8 @@ def _content(fault: Fault, name: str) -> HttpResponse:
     elif refusal is not None:
         content = refusal.as_json()
         content["error"]["code"] = status
+        if fault.details == "mixed":
+            content["error"]["details"] = mixed_details(fault.reason)
     else:
         content = error_object(status, _BY_STATUS.get(status, "UNKNOWN"), fault.reason or phrase(status), [])
     return HttpResponse(status, json.dumps(content, indent=2).encode())

@@ -107,7 +107,8 @@ class PushWorker:
         finally:
             renewing.kill()
             reporting.kill()
-            self._report.leave()
+            if self._journal.is_up:  # else there is nobody to tell, and nobody waits for us longer than this
+                self._report.leave()
             self._apps.close()
             self._consumer.leave()
             self._journal.stop()

@@ -169,6 +169,7 @@ def test_all_credentials_that_cannot_be_read_are_reported_together(tmp_path: Pat
         "push.apps.one.key_file",
         "push.apps.two.service_account_file",
         "push.apps.three.service_account_file",
-        "push.apps.four",
+        "push.apps.four.vapid_key_file",
+        "push.apps.four.vapid_subject",
     ] == [fault.partition(":")[0] for fault in caught.value.faults]
     assert "is not the JSON file of a service account" in caught.value.faults[1]

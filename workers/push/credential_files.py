@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from workers.push.credential import CredentialError
 from workers.push.settings import FCM, WEBPUSH, AppSettings
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+"""What tells that a file is not the one it was: time of change, size, inode; of each of an app's files."""
+
+_FILES = ("key_file", "certificate_file", "service_account_file", "vapid_key_file", "ca_file")
+
+
+def stamp_of(app: AppSettings) -> Stamp:
+    """The state of an app's files now. Symbolic links are followed: that is how mounted secrets change."""
+    return tuple(_stamp(str(getattr(app, name))) for name in _FILES)
+
+
+def _stamp(file: str) -> tuple[int, int, int] | None:
+    with suppress(OSError):
+        if file:
+            found = Path(file).stat()
+            return found.st_mtime_ns, found.st_size, found.st_ino
+    return None
 
 
 def faults_of(app: AppSettings) -> Iterator[str]:

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 
 from workers.push.breaker import Breaker, BreakerRules
-from workers.push.http1 import HttpPool
+from workers.push.http2.pool import PoolRules
 from workers.push.providers.fcm.settings import Identity
 from workers.push.providers.fcm.token import AccessToken
+from workers.push.providers.fcm.transport import Transport
 from workers.push.reaction import Health
 from workers.push.reply import Result
 from workers.push.standing import Standing, states_of
+from workers.push.token_store import TokenStore
 
 
 class Client:
@@ -21,27 +23,37 @@ class Client:
         self,
         identity: Identity,
         *,
-        connections: int,
-        connect_timeout_s: float,
+        store: TokenStore,
+        pool_rules: PoolRules,
+        http1_connections: int,
         request_timeout_s: float,
         breaker_rules: BreakerRules,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Reads the service account. Raises CredentialError, ValueError for an endpoint that is no address."""
+        """Reads the service account. Raises CredentialError, ValueError for an endpoint that is no address. `clock`
+        (UNIX seconds) is for tokens, `monotonic` for the breaker.
+        """
         self.identity = identity
-        self.breaker = Breaker(breaker_rules, clock=time.monotonic)
+        self.breaker = Breaker(breaker_rules, clock=monotonic)
         self.token = AccessToken(
-            identity.service_account_file, ca_file=identity.ca_file, timeout_s=request_timeout_s, clock=clock
+            identity.service_account_file,
+            ca_file=identity.ca_file,
+            timeout_s=request_timeout_s,
+            store=store,
+            clock=clock,
         )
-        self._pool = HttpPool(
-            identity.endpoint, ca_file=identity.ca_file, connections=connections, connect_timeout_s=connect_timeout_s
+        self._transport = Transport(
+            identity.endpoint,
+            ca_file=identity.ca_file,
+            path=f"/v1/projects/{self.token.project_id}/messages:send",
+            rules=pool_rules,
+            http1_connections=http1_connections,
         )
-        self._path = f"/v1/projects/{self.token.project_id}/messages:send"
 
     def send(self, body: bytes, *, bearer: str, timeout_s: float) -> Result:
         """POST one message."""
-        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json; charset=UTF-8"}
-        return self._pool.request("POST", self._path, headers=headers, body=body, timeout_s=timeout_s)
+        return self._transport.post(body, bearer=bearer, timeout_s=timeout_s)
 
     def note(self, health: Health, reason: str) -> None:
         """What an answer says about the credential."""
@@ -54,9 +66,15 @@ class Client:
 
     def standing(self) -> Standing:
         """How it stands with the credential."""
-        return Standing(states_of([self.breaker]), self.breaker.reason, self._pool.connections, self._pool.waiting)
+        return Standing(
+            states_of([self.breaker]), self.breaker.reason, self._transport.connections, self._transport.waiting
+        )
+
+    def retire(self) -> None:
+        """Another client takes over: finish what is under way, keep no connection beyond it."""
+        self._transport.retire()
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.close()
+        self._transport.close()
         self.token.close()

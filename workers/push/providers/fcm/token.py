@@ -4,26 +4,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import gevent
 from firebase_admin import credentials
 from gevent.lock import BoundedSemaphore
 from google.auth import exceptions
 
 from gateway.errors import WakegateError
+from gateway.mailbox.errors import StoreError
 from workers.push.credential import CredentialError
 from workers.push.http1 import HttpPool
 from workers.push.reply import Reply
+from workers.push.token_store import LocalTokenStore, Minted, TokenStore
 
 EARLY_S: Final = 300.0
 """Renewed this long before its end, so that no push meets the end."""
 
 PAUSE_S: Final = 5.0
 """After a failure nobody asks Google again for this long."""
+
+LOOK_EVERY_S: Final = 0.1
+"""While another worker asks Google, how often is looked for what it got."""
 
 
 class AccessTokenError(WakegateError):
@@ -75,11 +83,22 @@ class _Transport:
 
 
 class AccessToken:
-    """The token of one service account, fetched by one greenlet at a time while the others wait for it."""
+    """The token of one service account: one for all workers, fetched by one greenlet of one of them while the others
+    wait for it. Without the store (Redis is away) each worker has its own.
+    """
 
-    def __init__(self, file: str, *, ca_file: str, timeout_s: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        file: str,
+        *,
+        ca_file: str,
+        timeout_s: float,
+        store: TokenStore | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """Reads the file and parses its key, which takes tens of milliseconds: once. Raises CredentialError."""
         try:
+            self._name = f"fcm:{hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]}"
             certificate = credentials.Certificate(file)
             self.project_id = str(certificate.project_id or "")
             self._credential = certificate.get_credential()
@@ -94,43 +113,81 @@ class AccessToken:
             raise CredentialError(f"{file}: has no project_id")
         self.account = str(certificate.service_account_email)
         self._transport = _Transport(self._pool, path, timeout_s)
+        self._store = store or LocalTokenStore()
         self._clock = clock
+        self._current: Minted | None = None
         self._lock = BoundedSemaphore(1)
         self._timeout_s = timeout_s
         self._failure: AccessTokenError | None = None
         self._failed_at = 0.0
 
+    @property
+    def age_s(self) -> float | None:
+        """How old the token in use is; None before the first push."""
+        return None if self._current is None else self._current.age_s(self._clock())
+
     def bearer(self) -> str:
         """A token that is good for minutes at least. Raises AccessTokenError."""
-        if self._is_good():
-            return str(self._credential.token)
-        return self._fetch(lambda: not self._is_good())
+        current = self._current
+        if current is not None and self._is_good(current):
+            return current.token
+        return self._other(lambda: self._current is None or not self._is_good(self._current))
 
     def renewed(self, rejected: str) -> str:
         """Another token than the one that was refused. Raises AccessTokenError."""
-        return self._fetch(lambda: self._credential.token == rejected)
+        return self._other(lambda: self._current is None or self._current.token == rejected)
 
     def close(self) -> None:
         """Let go of the connections."""
         self._pool.close()
 
-    def _is_good(self) -> bool:
-        expiry = self._credential.expiry
-        if not self._credential.token or expiry is None:
-            return False
-        return bool(expiry.replace(tzinfo=UTC).timestamp() - EARLY_S > self._clock())
+    def _is_good(self, minted: Minted) -> bool:
+        return minted.left_s(self._clock()) > EARLY_S
 
-    def _fetch(self, is_needed: Callable[[], bool]) -> str:
+    def _other(self, is_needed: Callable[[], bool]) -> str:
+        """The token of whoever has a newer one, or our own. One greenlet at a time."""
         if not self._lock.acquire(timeout=self._timeout_s):
             raise AccessTokenError("another greenlet is still fetching a token", refused=False)
         try:
             if is_needed():
-                self._refresh()
-            return str(self._credential.token)
+                self._share(is_needed)
+            assert self._current is not None
+            return self._current.token
         finally:
             self._lock.release()
 
-    def _refresh(self) -> None:
+    def _share(self, is_needed: Callable[[], bool]) -> None:
+        """Take another worker's token, or fetch one for all of them: the one with the lease does."""
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            while not self._adopt(is_needed):
+                is_late = time.monotonic() >= deadline
+                if is_late or self._store.lease(self._name, seconds=self._timeout_s):
+                    self._fetch_for_all(is_needed)
+                    return
+                gevent.sleep(LOOK_EVERY_S)
+        except StoreError:
+            self._current = self._fetch()
+
+    def _adopt(self, is_needed: Callable[[], bool]) -> bool:
+        kept = self._store.current(self._name)
+        if kept is None or not self._is_good(kept):
+            return False
+        before, self._current = self._current, kept
+        if not is_needed():
+            return True
+        self._current = before
+        return False
+
+    def _fetch_for_all(self, is_needed: Callable[[], bool]) -> None:
+        try:
+            if not self._adopt(is_needed):  # it may have come between the last look and the lease
+                self._current = self._fetch()
+                self._store.offer(self._name, self._current, floor_s=0)
+        finally:
+            self._store.release(self._name)
+
+    def _fetch(self) -> Minted:
         if self._failure is not None and time.monotonic() - self._failed_at < PAUSE_S:
             raise self._failure
         try:
@@ -142,9 +199,15 @@ class AccessToken:
             self._failure = AccessTokenError(f"token endpoint: {error.args[0] if error.args else error}", refused=True)
         else:
             self._failure = None
-            return
+            return self._minted()
         self._failed_at = time.monotonic()
         raise self._failure
+
+    def _minted(self) -> Minted:
+        now = int(self._clock())
+        expiry = self._credential.expiry
+        ends_at = expiry.replace(tzinfo=UTC).timestamp() if expiry is not None else now
+        return Minted(str(self._credential.token), now, max(0, int(ends_at - now)))
 
 
 def _split(url: str) -> tuple[str, str]:

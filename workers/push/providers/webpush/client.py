@@ -45,6 +45,10 @@ class Client:
             raise CredentialError(f"{identity.ca_file}: holds no certificate in PEM form") from error
         self.services = Services(self._pool, self.signer.credential, rules=rules, breaker_rules=breaker_rules)
 
+    def retire(self) -> None:
+        """Another client takes over: idle connections end now, the others when they have their answer."""
+        self.services.close()
+
     def close(self) -> None:
         """Close the connections."""
         self.services.close()

@@ -100,7 +100,8 @@ class Plan:
 
     def services(self, gateways: int) -> list[ProcessSpec]:
         """The gateways and the workers."""
-        return [*(self._gateway(number) for number in range(1, gateways + 1)), *map(self._process, WORKERS)]
+        workers = [*WORKERS, "appserver"] if self._settings["appserver"].servers else WORKERS
+        return [*(self._gateway(number) for number in range(1, gateways + 1)), *map(self._process, workers)]
 
     def greeting(self, passwords: Mapping[str, str]) -> list[str]:
         """What a user wants to know first; its last line says that everything serves."""

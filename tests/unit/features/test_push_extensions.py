@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from gateway.features.push.tigase import MOST_CHATS, described
@@ -17,11 +18,7 @@ KEY_16, KEY_32 = "AAECAwQFBgcICQoLDA0ODw==", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGB
 def registered(inner: str, **fields: str) -> Registration:
     """What becomes of a registration with these fields whose <enable/> holds that."""
     content = read(f"<enable xmlns='{ns.PUSH}' jid='push.localhost' node='n'>{inner}</enable>".encode())
-    return described(next(iter(content.values())), Registration(**{**_fields(PLAIN), **fields}))
-
-
-def _fields(registration: Registration) -> dict[str, str]:
-    return {name: getattr(registration, name) for name in ("service", "node", "sid", "resource", "app", "token")}
+    return described(next(iter(content.values())), msgspec.structs.replace(PLAIN, **fields))
 
 
 def encrypt(key: str = KEY_16, attributes: str = "alg='aes-128-gcm'") -> str:

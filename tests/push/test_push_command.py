@@ -9,18 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gateway.mailbox.keys import CONSUMER_GROUP
-from gateway.mailbox.pushes import STREAMS, Event, Pushes
+from tests.push.commands import ROOT, a_configuration, a_dead_letter, ask
 from tests.push.sleeping import Town, wait_until
-from workers.consumer import Consumer
 from workers.push.outcome import Delivered, Later, Outcome, Refused, TokenGone, in_words
 from workers.sandbox.server import Sandbox
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -33,36 +28,9 @@ def town(redis_url: str) -> Iterator[Town]:
 
 @pytest.fixture
 def config(tmp_path: Path, redis_url: str, sandbox: Sandbox) -> Path:
-    """A configuration with both providers at the sandbox, and one that nobody answers for."""
-    where = sandbox.addresses
-    apns = f"""
-provider = "apns"
-topic = "org.example.chat"
-team_id = "TEAM123456"
-key_file = "{where["apns_key_file"]}"
-ca_file = "{where["ca_file"]}"
-endpoint = "{where["apns_endpoint"]}"
-"""
-    file = tmp_path / "wakegate.toml"
-    file.write_text(f"""
-[redis]
-url = "{redis_url}"
-timeout_s = 1.0
-
-[push]
-request_timeout = 1.0
-
-[push.apps.chat]
-key_id = "KEY1234567"
-{apns}
-[push.apps.stranger]
-key_id = "KEY0000000"
-{apns}
-[push.apps.droid]
-provider = "fcm"
-service_account_file = "{where["service_account_file"]}"
-endpoint = "{where["fcm_endpoint"]}"
-""")
+    """See `a_configuration`; nothing takes long here."""
+    file = a_configuration(tmp_path, redis_url, sandbox)
+    file.write_text(file.read_text().replace("request_timeout = 5.0", "request_timeout = 1.0"))
     return file
 
 
@@ -70,19 +38,13 @@ def start(config: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "gateway", "push", "--config", str(config)], cwd=ROOT)
 
 
-def ask(config: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", "push", *words, "--config", str(config)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def delivered(sandbox: Sandbox) -> int:
     return len(sandbox.record.since(status=200))
+
+
+def all_fell_due(town: Town) -> bool:
+    town.let_retries_fall_due()
+    return True
 
 
 def test_a_worker_that_is_killed_loses_no_push(config: Path, town: Town, sandbox: Sandbox) -> None:
@@ -96,8 +58,8 @@ def test_a_worker_that_is_killed_loses_no_push(config: Path, town: Town, sandbox
     sandbox.faults.disarm()
     heir = start(config)
     try:
-        wait_until(lambda: town.let_retries_fall_due() is None and delivered(sandbox) == 20, 90)
-        wait_until(lambda: town.let_retries_fall_due() is None and town.events() == 0, 30)
+        wait_until(lambda: all_fell_due(town) and delivered(sandbox) == 20, 90)
+        wait_until(lambda: all_fell_due(town) and town.events() == 0, 30)
     finally:
         heir.terminate()
 
@@ -153,19 +115,6 @@ def test_a_test_push_says_why_it_failed(config: Path) -> None:
 )
 def test_every_outcome_can_be_said_in_words(outcome: Outcome, words: str) -> None:
     assert words == in_words(outcome)
-
-
-def a_dead_letter(town: Town) -> None:
-    """What a worker does that gives up."""
-    town.a_sleeping_phone().gets()
-    pushes = Pushes(town.journal)
-    consumer = Consumer(town.url, streams=tuple(STREAMS), group=CONSUMER_GROUP, name="resigned", claim_after_s=60)
-    (entry,) = list(consumer.read(10, block_s=1.0))
-    event = Event.read(STREAMS[entry.stream], entry.id, entry.fields)
-    claim: Any = pushes.claim(event, floor_ms=0)
-    pushes.bury(event, claim.registrations[0], "why not")
-    pushes.done(event, final=True)
-    consumer.leave()
 
 
 def test_dead_letters_are_listed_without_secrets_and_replayed(config: Path, town: Town) -> None:

@@ -11,6 +11,7 @@ from workers.push.cli.adding import add_app
 from workers.push.cli.checking import check
 from workers.push.cli.dead import dead
 from workers.push.cli.testing import test
+from workers.push.cli.tracing import trace
 
 __all__ = ["push"]
 
@@ -31,5 +32,5 @@ def push(context: click.Context, config: tuple[Path, ...]) -> None:
         run(begin(config))
 
 
-for command in (add_app, check, test, dead):
+for command in (add_app, check, test, trace, dead):
     push.add_command(command)

@@ -16,20 +16,28 @@ from gateway.mailbox.settings import RedisSettings
 from gateway.sections import ServerSettings
 from gateway.settings import Settings
 from workers.push.provider import Provider
-from workers.push.settings import AppSettings, PushSettings
+from workers.push.settings import APPSERVER, AppSettings, PushSettings
 
 
 @contextlib.contextmanager
-def provider_of(section: PushSettings, name: str) -> Iterator[Provider]:
-    """The provider of one app, with a token of its own: a check must not need Redis. Raises ConfigError."""
+def provider_of(section: PushSettings, name: str, *, settings: Settings | None = None) -> Iterator[Provider]:
+    """The provider of one app, with a token of its own: a check must not need Redis. (App servers are asked by way of
+    a running server, which `settings` name.) Raises ConfigError.
+    """
     from workers.push.apps import Apps
     from workers.push.providers.apns.token_store import LocalTokenStore
 
-    apps = Apps(replace(section, apps={name: section.apps[name]}), store=LocalTokenStore())
-    try:
+    with contextlib.ExitStack() as stack:
+        servers = None
+        if settings is not None and section.apps[name].provider == APPSERVER:
+            from workers.push.providers.appserver.servers import AppServers
+
+            journal = stack.enter_context(journal_of(settings))
+            servers = AppServers.on(journal, settings, request_timeout_s=section.request_timeout)
+        only = replace(section, apps={name: section.apps[name]})
+        apps = Apps(only, store=LocalTokenStore(), app_servers=servers)
+        stack.callback(apps.close)
         yield apps[name]
-    finally:
-        apps.close()
 
 
 def app_of(section: PushSettings, name: str) -> AppSettings:

@@ -26,13 +26,14 @@ def check(app: str | None, offline: bool, as_json: bool, config: tuple[Path, ...
 
     Example: wakegate push check chat-ios
     """
-    section = read(config).of(PushSettings)
+    settings = read(config)
+    section = settings.of(PushSettings)
     names = [app] if app is not None else list(section.apps)
     for name in names:
         app_of(section, name)
     if not names:
         raise click.ClickException("no app is configured; see: wakegate push add-app --help")
-    verdicts = [judge(section, name, offline=offline) for name in names]
+    verdicts = [judge(section, name, settings=settings, offline=offline) for name in names]
     if as_json:
         click.echo(json.dumps([verdict.to_json() for verdict in verdicts], ensure_ascii=False))
     else:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.settings import ConfigError
+from gateway.settings import ConfigError, Settings
 from workers.push import probe
 from workers.push.cli.access import provider_of
 from workers.push.configure.review import Remark, review
 from workers.push.mistakes import Case
 from workers.push.mistakes.diagnosis import Finding, diagnose, in_words
 from workers.push.mistakes.tokens import NETWORK
-from workers.push.settings import AppSettings, PushSettings
+from workers.push.settings import APPSERVER, AppSettings, PushSettings
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,11 @@ class Verdict:
         return [f"{self.app}: {self.text}", *remarks, *in_words(self.findings)]
 
 
-def judge(section: PushSettings, name: str, *, offline: bool = False) -> Verdict:
-    """Look at an app here, and unless `offline` ask its provider. Sends nothing to any device."""
+def judge(section: PushSettings, name: str, *, settings: Settings | None = None, offline: bool = False) -> Verdict:
+    """Look at an app here, and unless `offline` ask its provider. Sends nothing to any device.
+
+    `settings`: of the installation, by way of which app servers are asked; without them those are not.
+    """
     app = section.apps[name]
     remarks = tuple(review(app))
     faults = [remark.text for remark in remarks if remark.fault]
@@ -51,10 +54,10 @@ def judge(section: PushSettings, name: str, *, offline: bool = False) -> Verdict
         others = tuple(remark for remark in remarks if not remark.fault)
         findings = tuple(found for fault in faults for found in diagnose(_case(app, fault)))
         return Verdict(name, False, "; ".join(faults), others, tuple(dict.fromkeys(findings)))
-    if offline:
+    if offline or (app.provider == APPSERVER and settings is None):
         return Verdict(name, True, "no faults found; its provider was not asked", remarks)
     try:
-        with provider_of(section, name) as provider:
+        with provider_of(section, name, settings=settings) as provider:
             checked = provider.check()
     except ConfigError as error:
         return Verdict(name, False, "; ".join(error.faults), remarks, diagnose(_case(app, str(error))))

@@ -99,9 +99,9 @@ NETWORK: Final[tuple[Mistake, ...]] = (
         name="too-many-pushes",
         title="Too many pushes",
         shows="`TooManyRequests`, `QUOTA_EXCEEDED`, `RESOURCE_EXHAUSTED`, `status 429`",
-        means="Of one device (Apple), or of a device or project (Google).",
+        means="Of one device (Apple, Web Push), or of a device or project (Google).",
         remedy="Raise [push] floor. They are sent later by themselves.",
-        said=r"\b(TooManyRequests|QUOTA_EXCEEDED|RESOURCE_EXHAUSTED|status 429)\b",
+        said=r"\b(TooManyRequests|QUOTA_EXCEEDED|RESOURCE_EXHAUSTED|status 429|status 507|resource-constraint)\b",
     ),
     Mistake(
         name="app-unknown",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from workers.push.mistakes.case import Case
+from workers.push.mistakes.case import Case, is_of_apns, is_of_fcm
 from workers.push.mistakes.mistake import Mistake
 
 WEBPUSH: Final = "webpush"
@@ -19,13 +19,13 @@ WEB_PUSH: Final[tuple[Mistake, ...]] = (
     Mistake(
         name="vapid-subject-refused",
         title="The push service does not take the contact address",
-        shows="403 `BadJwtToken`",
+        shows="403 (Apple: `BadJwtToken`), and vapid_subject names localhost",
         means="vapid_subject must be a mailto: or https: address that could be real; Apple refuses localhost.",
         remedy='Set vapid_subject = "mailto:push@your.domain".',
         providers=(WEBPUSH,),
-        said=r"\bBadJwtToken\b|status 40[13]\b",
-        proof=_is_subject_local,
-        unless=lambda case: "BadJwtToken" not in case.said and not _is_subject_local(case),
+        said=r"\bBadJwtToken\b|status 40[13]\b|vapid_subject:",
+        proof=lambda case: _is_subject_local(case) or "vapid_subject:" in case.said,
+        unless=lambda case: "status 40" in case.said and not _is_subject_local(case),
     ),
     Mistake(
         name="vapid-key-changed",
@@ -48,23 +48,43 @@ WEB_PUSH: Final[tuple[Mistake, ...]] = (
     ),
     Mistake(
         name="endpoint-private",
-        title="The endpoint is in a private network",
-        shows="`private` or `not allowed` address",
+        title="The endpoint leads where pushes may not go",
+        shows="`endpoint address not public`, `endpoint not https`, `endpoint port not allowed`",
         means="Endpoints come from users. One that leads into your own network is refused, or anybody could make this "
         "server send requests there.",
         remedy="If the push service is meant to be there (a UnifiedPush server of yours): allow_private = true for "
         "this app.",
         providers=(WEBPUSH,),
-        said=r"private|not public|forbidden address|loopback",
+        said=r"endpoint (address not public|not https|port not allowed)",
+    ),
+    Mistake(
+        name="endpoint-malformed",
+        title="The token is not the endpoint of a subscription",
+        shows="`endpoint malformed`",
+        means="For Web Push and UnifiedPush the token is the https: URL that the push service gave to the app.",
+        remedy="Register subscription.endpoint as the token; tokens of Apple and Google need an app of their own.",
+        providers=(WEBPUSH,),
+        said=r"endpoint malformed",
+        proof=lambda case: is_of_apns(case.token) or is_of_fcm(case.token),
+        alone=True,
+    ),
+    Mistake(
+        name="endpoint-moved",
+        title="The push service sends us elsewhere",
+        shows="`redirect 301`, `redirect 308`",
+        means="A redirect is never followed: it may lead into your network, and the signature is of the first one.",
+        remedy="Give the push service its final address (UnifiedPush: the server's URL in the distributor's settings).",
+        providers=(WEBPUSH,),
+        said=r"\bredirect 3\d\d\b",
     ),
     Mistake(
         name="subscription-keys-wrong",
         title="The subscription's keys are not whole",
-        shows="`p256dh`, `auth`",
+        shows="`keys malformed`",
         means="The client must register the endpoint together with both keys of its subscription (RFC 8291).",
         remedy="Send p256dh and auth from subscription.toJSON().keys, unchanged.",
         providers=(WEBPUSH,),
-        said=r"p256dh|\bauth secret\b",
+        said=r"keys malformed|p256dh",
     ),
     Mistake(
         name="app-server-does-not-answer",
@@ -73,6 +93,16 @@ WEB_PUSH: Final[tuple[Mistake, ...]] = (
         means="Pushes for this registration go by XMPP to the JID that the client named (XEP-0357). Nobody is there.",
         remedy="Look whether its component is connected: wakegate status.",
         providers=(APPSERVER,),
-        said=r"remote-server-not-found|remote-server-timeout|service-unavailable|recipient-unavailable",
+        said=r"remote-server-not-found|remote-server-timeout|service-unavailable|internal-server-error",
+    ),
+    Mistake(
+        name="app-server-does-not-know-the-node",
+        title="The app server does not know the node, or its secret is wrong",
+        shows="`item-not-found`, `forbidden`, `not-authorized`, `conflict`",
+        means="The app registered at its app server anew, or that was set up afresh. The registration is removed.",
+        remedy="Nothing here: the app enables push again, with what its app server gave it, when it is opened.",
+        providers=(APPSERVER,),
+        said=r"item-not-found|forbidden|not-authorized|not-allowed|registration-required|subscription-required|conflict"
+        r"|\bgone\b",
     ),
 )

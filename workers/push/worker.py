@@ -43,6 +43,9 @@ TAKEN_OVER_S: Final = 6.0
 RENEW_S: Final = 1.5
 """How often it gives one."""
 
+LEAVE_S: Final = 1.0
+"""How long a worker that stops tries to say so."""
+
 REDIS_AT_START_S: Final = 30.0
 """Redis may be starting itself."""
 
@@ -107,7 +110,7 @@ class PushWorker:
         finally:
             renewing.kill()
             reporting.kill()
-            if self._journal.is_up:  # else there is nobody to tell, and nobody waits for us longer than this
+            with gevent.Timeout(LEAVE_S, False):  # Redis may be gone as well, and then nobody has to be told
                 self._report.leave()
             self._apps.close()
             self._consumer.leave()

@@ -132,15 +132,21 @@ def at_a_terminal(cwd: Path, words: Sequence[str], answers: Sequence[tuple[str, 
     return process.wait(30), seen.decode()
 
 
+def the_event(town: Town) -> Event:
+    """The push event that waits, as a worker reads it."""
+    consumer = Consumer(town.url, streams=tuple(STREAMS), group=CONSUMER_GROUP, name="resigned", claim_after_s=60)
+    try:
+        (entry,) = list(consumer.read(10, block_s=1.0))
+    finally:
+        consumer.leave()
+    return Event.read(STREAMS[entry.stream], entry.id, entry.fields)
+
+
 def a_dead_letter(town: Town, why: str = "why not") -> None:
     """What a worker does that gives up."""
     town.a_sleeping_phone().gets()
-    pushes = Pushes(town.journal)
-    consumer = Consumer(town.url, streams=tuple(STREAMS), group=CONSUMER_GROUP, name="resigned", claim_after_s=60)
-    (entry,) = list(consumer.read(10, block_s=1.0))
-    event = Event.read(STREAMS[entry.stream], entry.id, entry.fields)
+    pushes, event = Pushes(town.journal), the_event(town)
     claim: Any = pushes.claim(event, floor_ms=0)
     pushes.bury(event, claim.registrations[0], why)
     pushes.outcome(event, claim.registrations[0], "dead")
     pushes.done(event, final=True)
-    consumer.leave()

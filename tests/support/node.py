@@ -41,7 +41,10 @@ def node_directory() -> Path:
 
 
 def node_environment(**added: str) -> dict[str, str]:
-    """The environment for a foreign client: no variable of this machine silently replaces the CA that a test names."""
+    """The environment for a foreign client: no variable of this machine silently replaces the CA that a test names.
+
+    Libraries on `requests` let REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE win even over `session.verify`.
+    """
     traps = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "NODE_OPTIONS")
     return {name: value for name, value in os.environ.items() if name not in traps} | added
 

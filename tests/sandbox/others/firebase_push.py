@@ -1,6 +1,7 @@
 """firebase-admin against an address file: argv is addresses.json and registration tokens; prints JSON."""
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -11,7 +12,8 @@ from firebase_admin.exceptions import FirebaseError
 
 
 def main(addresses: dict[str, str], tokens: list[str]) -> None:
-    messaging._MessagingService.FCM_URL = addresses["fcm_endpoint"] + "/v1/projects/{0}/messages:send"
+    endpoint = os.environ.get("WAKEGATE_TEST_FCM_ENDPOINT", addresses["fcm_endpoint"])
+    messaging._MessagingService.FCM_URL = endpoint + "/v1/projects/{0}/messages:send"
     firebase_admin.initialize_app(credentials.Certificate(addresses["service_account_file"]))
     outcomes = []
     for token in tokens:

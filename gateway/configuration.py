@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from gateway import telemetry
+from gateway.greenlets import log_failures
 from gateway.settings import Settings, load
 
 GROUP: Final = "wakegate.settings"
@@ -69,4 +70,5 @@ def begin(config: Iterable[Path] = (), overrides: Mapping[str, Any] | None = Non
     """What a long-running process does first: read the settings and write logs as they say. Raises ConfigError."""
     settings = read(config, overrides)
     telemetry.configure(settings.of(telemetry.LogSettings))
+    log_failures()
     return settings

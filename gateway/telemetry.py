@@ -76,11 +76,11 @@ class Logger:
         if self._logger.isEnabledFor(40):
             self._write(40, event, fields)
 
-    def exception(self, event: str, **fields: Any) -> None:
-        """As `error`, with the traceback of the exception that is being handled."""
-        self._write(40, event, fields, exc_info=True)
+    def exception(self, event: str, *, cause: BaseException | None = None, **fields: Any) -> None:
+        """As `error`, with the traceback of the exception that is being handled, or of `cause`."""
+        self._write(40, event, fields, exc_info=cause or True)
 
-    def _write(self, level: int, event: str, fields: dict[str, Any], *, exc_info: bool = False) -> None:
+    def _write(self, level: int, event: str, fields: dict[str, Any], *, exc_info: BaseException | bool = False) -> None:
         self._logger.log(level, event, exc_info=exc_info, extra={_FIELDS: {**self._bound, **fields}})
 
 

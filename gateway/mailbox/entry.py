@@ -13,7 +13,7 @@ id     names the message when several sessions hold a copy of it; empty otherwis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MESSAGE, IQ_REQUEST, IQ_RESPONSE, PRESENCE, COPY, EVENT = "m", "q", "r", "p", "c", "e"
 
@@ -28,7 +28,7 @@ class Entry:
     kind: str
     flags: str
     stamp_ms: int
-    stanza: bytes
+    stanza: bytes = field(repr=False)
 
 
 def decode(raw: bytes) -> Entry:

@@ -64,6 +64,10 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         """Its name among the account's registrations: one per (service JID, node)."""
         return f"{self.service}\n{self.node}"
 
+    def __repr__(self) -> str:
+        """Nothing of whose device it is: a repr may come to stand in a log."""
+        return f"Registration(app={self.app!r}, content={self.content!r})"
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -78,16 +82,16 @@ class Event:
     bucket: int
     stream_id: str
     id: str
-    user: str
+    user: str = field(repr=False)
     sid: str
     reason: str
     gen: str
     kind: str
     at_ms: int
-    only: str = ""
+    only: str = field(default="", repr=False)
     attempt: int = 0
-    call: str = ""
-    rang: str = ""
+    call: str = field(default="", repr=False)
+    rang: str = field(default="", repr=False)
 
     @classmethod
     def read(cls, bucket: int, stream_id: str, fields: Mapping[str, str]) -> Event:
@@ -138,7 +142,7 @@ class Send:
     call: str = ""
     unread: int | None = None
     requests: int = 0
-    rules: Mapping[str, bytes] = field(default_factory=dict)
+    rules: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def newest(self) -> Entry | None:

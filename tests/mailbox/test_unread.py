@@ -292,12 +292,15 @@ def test_a_push_that_waits_is_cancelled_when_the_message_was_seen_elsewhere(worl
 def test_a_badge_has_its_bounds_and_a_flood_pushes_out_itself(world: World, phone: Client) -> None:
     redis: Any = world.redis
     key = keys.key(world.at, "unread", JULIET)
-    redis.zadd(key, {f"flood@localhost\n{n:015d}-0000000": 0 for n in range(1000)})
-    receive(world, *"123456789")
-    kept = redis.zcount(key, "-inf", "inf")
+    redis.zadd(key, {f"flood@localhost\n{n:015d}-0000000": 0 for n in range(1100)})
+    receive(world, *(["x"] * 300))
+    kept, shown = redis.zcard(key), unread(world)
     displays(phone, "flood@localhost/x")
+    left = unread(world)
 
-    assert (1000, 9) == (kept, unread(world))
+    assert kept < 1050  # it is trimmed now and then, so a few more may be there
+    assert 1000 == shown
+    assert left is not None and 290 <= left <= 300
 
 
 def test_long_addresses_are_kept_short(world: World, phone: Client) -> None:

@@ -99,17 +99,25 @@ local function copy(p, user, way, type, flags, stamp, body, limits, except, answ
   end
 end
 
+-- Whether an account has blocked JIDs, something unread, and registrations for push: asked for each stanza, so all with
+-- one command. (EXISTS counts a key as often as it is named.)
+local function possessions(p, user)
+  local unread, push = K.unread(p, user), K.registrations(p, user)
+  local n = redis.call('EXISTS', K.blocked(p, user), unread, unread, push, push, push, push)
+  return n % 2 == 1, n % 4 >= 2, n >= 4
+end
+
 -- What a message tells the sender's own mailbox, whether or not anybody takes it: that a conversation was looked at, or
--- a call answered. `args`: those of `deliver`.
-local function heed_sent(p, to, args)
-  Unread.sent(p, args[15], to, args[9])
+-- a call answered. `args`: those of `deliver`; `read_all`: nothing is unread.
+local function heed_sent(p, to, args, read_all)
+  if not read_all then Unread.sent(p, args[15], to, args[9]) end
   if has(args[9], 'x') then Calls.answered(p, args[15], bare_of(to), args[12], args[14]) end
 end
 
 -- What the sender's own mailbox keeps of a message that was taken: the archive's copy, and carbons for other devices.
-local function keep_sent(p, to, args, answer)
+local function keep_sent(p, to, args, answer, read_all)
   local user, flags, body = args[15], args[9], args[12]
-  heed_sent(p, to, args)
+  heed_sent(p, to, args, read_all)
   local id = has(flags, 'a') and Archive.put(p, user, to, body)
   if has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then
     local marks = has(flags, 'h') and 'h' or ''
@@ -134,22 +142,24 @@ register('deliver', function(keys, args)
   local p = keys[2]
   if not p then return deliver(keys, args) end
   local counts, user, to = args[13] ~= '', args[15], args[2] == '' and args[1] or args[1] .. '/' .. args[2]
-  local sender, v, to_other = K.session(p, args[14]), nil, args[7] == 'm' and args[15] ~= args[1]
+  local sender, v, answer = K.session(p, args[14]), nil, nil
   if counts then
     v = redis.call('HMGET', sender, 'epoch', 'state', 'h')
     if v[1] ~= args[13] or v[2] == ENDING then return { 'stale', 0, '', 0 } end
   end
-  if user ~= args[1] and Blocking.blocks(p, user, to) then
-    if to_other then heed_sent(p, to, args) end
-    return { 'blocked-by-you', 0, '', 0 }
+  if user == args[1] then
+    answer = deliver(keys, args, args[14])
+    if not TAKEN[answer[1]] then return answer end
+  else
+    local blocks, unread = possessions(p, user)
+    if blocks and Blocking.blocks(p, user, to) then answer = { 'blocked-by-you', 0, '', 0 }
+    else answer = deliver(keys, args, args[14]) end
+    if not TAKEN[answer[1]] then
+      if args[7] == 'm' then heed_sent(p, to, args, not unread) end
+      return answer
+    end
+    if args[7] == 'm' and answer[1] ~= 'duplicate' then keep_sent(p, to, args, answer, not unread) end
   end
-  local answer = deliver(keys, args, args[14])
-  local status = answer[1]
-  if not TAKEN[status] then
-    if to_other then heed_sent(p, to, args) end
-    return answer
-  end
-  if to_other and status ~= 'duplicate' then keep_sent(p, to, args, answer) end
   if counts then answer[2] = keep_inbound(sender, tonumber(v[3]), tonumber(args[5])) end
   return answer
 end)
@@ -166,7 +176,8 @@ deliver = function(keys, args, own_sid)
     set_origin(origin, before, args[6])
     return { 'duplicate', 0, '', 0 }
   end
-  if Blocking.blocks(p, user, args[3]) then
+  local blocks, unread, push = possessions(p, user)
+  if blocks and Blocking.blocks(p, user, args[3]) then
     if kind == 'm' or kind == 'q' then
       set_origin(origin, before, args[6])
       return { 'bounce', 0, '', 0 }
@@ -203,8 +214,9 @@ deliver = function(keys, args, own_sid)
   elseif kind == 'm' then
     fate(p, 'accepted', 1)
     if status == 'dropped' then fate(p, id and 'archived' or 'dropped', 1) end
-    if has(flags, 'w') and (status ~= 'dropped' or id) then
-      Unread.count(p, user, args[3], args[8], flags, stamp, args[12], args[2] ~= '' and targets[1] and targets[1].sid)
+    if push and has(flags, 'w') and (status ~= 'dropped' or id) then
+      Unread.count(p, user, args[3], args[8], flags, stamp, args[12], args[2] ~= '' and targets[1] and targets[1].sid,
+        not unread)
       if id and status ~= 'offline' then Push.archived(p, user, flags) end
     end
     if status == 'ok' and has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then

@@ -5,9 +5,12 @@
 
 do
   local MOST = 1000          -- messages counted of one account; a badge shows no more
-  local LASTING = 2592000    -- seconds after the last message: what was never looked at in 30 days is no news
+  local LASTING = 2592000    -- seconds after about the last message: what was not looked at in 30 days is no news
+  local TURN = 5             -- one message in so many does what need not be done for each
   local LONGEST_NAME = 100
   local COPIES = 8           -- so many messages of a room may come before the copy of one for another device
+
+  local last_seq = 0         -- keeps apart what came in the same ms; it may begin anew with the process
 
   local function name_of(jid)
     local bare = bare_of(jid)
@@ -22,13 +25,15 @@ do
 
   local function time_in(member) return string.match(member, '\n(%d+%-%d+)') end
 
-  -- One goes, rather an old one, and rather one of who sent many.
-  local function forget_one(key)
-    local oldest
-    for _, member in ipairs(redis.call('ZRANDMEMBER', key, 5)) do
-      if not oldest or time_in(member) < time_in(oldest) then oldest = member end
+  -- What is too many goes, rather what is old, and rather of who sent many.
+  local function trim(key)
+    for _ = 1, math.min(redis.call('ZCARD', key) - MOST, 4 * TURN) do
+      local oldest
+      for _, member in ipairs(redis.call('ZRANDMEMBER', key, 5)) do
+        if not oldest or time_in(member) < time_in(oldest) then oldest = member end
+      end
+      redis.call('ZREM', key, oldest)
     end
-    redis.call('ZREM', key, oldest)
   end
 
   -- A room sends a message to each device that is in it: is this one counted already?
@@ -40,10 +45,10 @@ do
     return false
   end
 
-  -- A message that wakes was taken. `sid`: the session it is for, if it was for one alone.
-  function Unread.count(p, user, sender, type, flags, stamp, body, sid)
+  -- A message that wakes was taken, by an account with registrations. `sid`: the session it is for, if it was for one
+  -- alone; `is_first`: nothing is unread yet.
+  function Unread.count(p, user, sender, type, flags, stamp, body, sid, is_first)
     if has(flags, 'u') or has(flags, 'o') or bare_of(sender) == user then return end
-    if redis.call('HLEN', K.registrations(p, user)) == 0 then return end
     local key, name, digest = K.unread(p, user), name_of(sender), ''
     if type == 'groupchat' then
       -- what comes from the very occupant as which this device is in the room, it has sent itself
@@ -51,10 +56,11 @@ do
       digest = '\n' .. string.sub(redis.sha1hex((string.gsub(body, "%sto=(['\"]).-%1", '', 1))), 1, 12)
       if is_counted(key, name, digest) then return end
     end
-    local n = redis.call('ZCARD', key)
-    if n >= MOST then forget_one(key) end
-    while redis.call('ZADD', key, 'NX', 0, name .. '\n' .. sortable(stamp, n) .. digest) == 0 do n = n + 1 end
-    redis.call('EXPIRE', key, LASTING)
+    last_seq = (last_seq + 1) % 1000000
+    redis.call('ZADD', key, 0, name .. '\n' .. sortable(stamp, last_seq) .. digest)
+    local is_turn = string.byte(stamp, 13) % TURN == 0   -- the last digit of the ms
+    if is_first or is_turn then redis.call('EXPIRE', key, LASTING) end
+    if is_turn then trim(key) end
   end
 
   -- The account has seen this conversation: all of it, or as far as an archive id.
@@ -77,7 +83,7 @@ do
   function Unread.total(p, user)
     local n = redis.call('ZCARD', K.unread(p, user))
     if n == 0 and Unread.read_at(p, user) == 0 then return nil end
-    return n
+    return math.min(n, MOST)
   end
 
   -- displayed: a device says how far a conversation has been displayed (XEP-0490)

@@ -63,7 +63,7 @@ def test_a_caller_who_hangs_up_is_heard_and_so_is_who_does_not_want_to_talk(serv
 def waking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose apps are at the push sandbox."""
     with running(tmp_path_factory.mktemp("calls"), arguments=WITH_SANDBOX) as server:
-        server.stock_accounts(4)
+        server.stock_accounts(8)
         yield server
 
 
@@ -80,3 +80,25 @@ def test_a_call_wakes_a_phone_that_sleeps(waking: Server, app: str) -> None:
         waking.wait(lambda: bool(accepted_pushes(waking, token)), "the push")
 
         assert 1 == len(accepted_pushes(waking, token))
+
+
+@pytest.mark.parametrize(("how", "kind"), [("retract", "call-ended"), ("reject", "call-answered")])
+def test_a_phone_that_rang_is_told_that_the_call_is_over(waking: Server, how: str, kind: str) -> None:
+    caller_account, account, token = waking.account(), waking.account(), secrets.token_hex(32)
+    with (
+        device(CALLS, waking, caller_account, "orchard") as caller,
+        device(CALLS, waking, account, "phone") as phone,
+        device(CALLS, waking, account, "desktop") as desktop,
+    ):
+        assert "enabled" == phone.ask("push", app="demo-ios", token=token)
+        phone.ask("drop")
+        caller.ask("propose", to=account.jid, id="c1")
+        waking.wait(lambda: bool(accepted_pushes(waking, token)), "the push that rings")
+        if how == "retract":
+            caller.ask(how, to=account.jid, id="c1")
+        else:
+            desktop.ask(how, to=caller.jid, id="c1")
+        waking.wait(lambda: len(accepted_pushes(waking, token)) > 1, "the push that says it is over")
+        told = [push["payload"]["wakegate"] for push in accepted_pushes(waking, token)]
+
+    assert [("call", "c1"), (kind, "c1")] == [(each["kind"], each["call"]) for each in told]

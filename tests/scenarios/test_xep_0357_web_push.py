@@ -8,8 +8,10 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 
+from gateway.mailbox import keys
 from gateway.xmpp import ns
 from tests.scenarios.test_push_events import ask, form, tell
+from tests.support.iq import store_of
 from tests.support.phone import Phone, online
 from tests.support.processes import Server, running
 from workers.push.providers.webpush.keys import public_key
@@ -72,6 +74,12 @@ def a_friend(house: Server) -> Phone:
     return Phone(house, house.account()).bind("friend").available()
 
 
+def registrations(house: Server, phone: Phone) -> list[Any]:
+    with store_of(house) as store:
+        found: list[Any] = store.hvals(keys.key(keys.prefix(phone.account.jid), "registrations", phone.account.jid))
+    return found
+
+
 def received(sandbox: Sandbox, subscription: Subscription, count: int = 1) -> list[Any]:
     """What the browser could read, when there is so much."""
     found = sandbox.record.wait(timeout_s=WAIT_S, count=count, token=subscription.endpoint)
@@ -108,6 +116,7 @@ def test_a_browser_that_unsubscribed_is_pushed_once_and_forgotten(house: Server,
     with asleep(house, gone) as phone, asleep(house, other) as witness:
         tell(friend, phone, "one")
         received(push_service, gone)
+        house.wait(lambda: not registrations(house, phone), "the registration to go", WAIT_S)
         tell(friend, phone, "two")
         tell(friend, witness, "three")
         received(push_service, other)

@@ -128,7 +128,10 @@ KEYS: dict[str, Key] = {
     "events": Key("ev", "stream", "push events for the workers", "until a worker is done with it"),
     "retries": Key("retry", "zset", "push events (JSON) -> time (ms) at which they are due again", "until due"),
     "job": Key(
-        "job:{}", "hash", "registration -> outcome, ~registration -> attempts begun, of a push event in work", "its"
+        "job:{}",
+        "hash",
+        "of a push event in work: device's digest -> outcome, with ~ attempts begun, with > it waits for a retry",
+        "its",
     ),
     "push_counts": Key("pushstat", "hash", "state of a push's life -> how many reached it", "for ever"),
     "trace": Key("trace:{}", "stream", "newest decisions about the pushes of an account, by its digest", "days"),

@@ -192,7 +192,9 @@ class Pushes:
         names = ("id", "user", "sid", "reason", "gen", "class", "at", "only", "call", "rang")
         event = {name: fields.get(name, "") for name in names}
         flat = [part for item in event.items() for part in item]
-        self._call("replay", int(fields["bucket"]), event["id"], event["only"], letter, *flat, "attempt", "0")
+        self._call(
+            "replay", int(fields["bucket"]), event["id"], event["user"], event["only"], letter, *flat, "attempt", "0"
+        )
         self._journal.call("XDEL", keys.DEAD_LETTERS, letter)
 
     def counters(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from gateway.xmpp.notification_settings import ChatSettings, Setting
 from workers.push.chat_rules import (
     MUTED,
     NO_MENTION,
+    OWN,
     UNKNOWN_SENDER,
     is_mentioned,
     read_rules,
@@ -79,6 +80,7 @@ ROWS = {
     ),
     "a room that always wakes": Row(in_room(), "", Filters(rooms={"": "mentioned", ROOM: "always"})),
     "a room that never wakes": Row(in_room("Juliet!"), MUTED, Filters(rooms={ROOM: "never"})),
+    "what the user said in a room, as it comes back": Row(in_room(), OWN, wanted={ROOM: "always"}, nick="nurse"),
     "a room that wakes by mentions": Row(in_room(), NO_MENTION, Filters(rooms={ROOM: "mentioned:Juliet"})),
     "such a room, and a mention": Row(in_room("hi Juliet!"), "", Filters(rooms={ROOM: "mentioned:Juliet"})),
     "a room that is not named": Row(in_room(), NO_MENTION, Filters(rooms={"": "mentioned"})),

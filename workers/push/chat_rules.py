@@ -21,6 +21,8 @@ from workers.push.summary import Summary
 MUTED: Final = "muted"
 NO_MENTION: Final = "no-mention"
 UNKNOWN_SENDER: Final = "unknown-sender"
+OWN: Final = "own"
+"""in a room, which sends everybody's messages to everybody"""
 
 MENTIONED: Final = "mentioned"
 """in Filters.rooms, with a colon and the nickname behind it if there is one"""
@@ -45,7 +47,7 @@ def verdict(
     user: str,
     now_ms: int,
 ) -> str:
-    """Why the message is not worth waking the device, MUTED, NO_MENTION or UNKNOWN_SENDER; "" if it is.
+    """Why the message is not worth waking the device, MUTED, NO_MENTION, UNKNOWN_SENDER or OWN; "" if it is.
 
     `subscription` is what the roster of `user`, a bare JID, says of the sender: "none" is a stranger. A call (XEP-0353)
     is a message like any other here.
@@ -66,6 +68,8 @@ def _in_room(message: Summary, filters: Filters, settings: ChatSettings | None, 
     rule, _, filter_nick = _room_rule(message.chat, filters, when).partition(":")
     if rule == NEVER:
         return MUTED
+    if message.nick and message.nick in (filter_nick, settings.nick if settings else ""):
+        return OWN
     if when != ON_MENTION and rule != MENTIONED:
         return ""
     nicks = {nick for nick in (filter_nick, settings.nick if settings else "") if nick} or {user.partition("@")[0]}

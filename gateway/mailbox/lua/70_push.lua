@@ -76,6 +76,9 @@ register('unregister', function(keys, args)
   return gone
 end)
 
+-- A device, where it must not be told which: the digest of its registration's name.
+function Push.device(user, field) return string.sub(redis.sha1hex(user .. '\n' .. field), 1, 12) end
+
 -- What is said of a push, and of those there were none: the newest of each account. Neither who nor what is in it; a
 -- device is the digest of its registration's name. `length` entries are kept, `days` long.
 function Push.note(p, user, length, days, event, what, why, ...)

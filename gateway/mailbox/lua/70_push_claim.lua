@@ -19,8 +19,9 @@ local function concerned(p, event, job)
     elseif event.only ~= '' then meant = event.only == field and (event.sid == sid or not has_session(p, sid))
     elseif event.sid ~= '' then meant = event.sid == sid
     else meant = not has_session(p, sid) end
-    if meant and redis.call('HEXISTS', job, field) == 0
-        and (event.only ~= '' or redis.call('HEXISTS', job, '>' .. field) == 0) then
+    local device = meant and Push.device(event.user, field)
+    if meant and redis.call('HEXISTS', job, device) == 0
+        and (event.only ~= '' or redis.call('HEXISTS', job, '>' .. device) == 0) then
       found[#found + 1], found[#found + 2] = field, all[i + 1]
     end
   end
@@ -121,12 +122,13 @@ end
 -- in between. (A name with ~ in front counts attempts, one with > waits for a retry; the name alone is the outcome.)
 local function begin(p, event, job, found, attempt)
   for i = 1, #found, 2 do
-    local tries = redis.call('HINCRBY', job, '~' .. found[i], 1)
+    local device = '~' .. Push.device(event.user, found[i])
+    local tries = redis.call('HINCRBY', job, device, 1)
     local is_put_off = redis.call('HEXISTS', job, '>' .. found[i]) == 1   -- untried, and counted before
     if tries == 1 and not is_put_off then Push.count(p, 'queued') end
     if tries > attempt + 1 then
       Push.count(p, 'repeated')
-      redis.call('HSET', job, '~' .. found[i], attempt + 1)
+      redis.call('HSET', job, device, attempt + 1)
     end
   end
   if #found > 0 then redis.call('EXPIRE', job, 2592000) end

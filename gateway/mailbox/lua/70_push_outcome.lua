@@ -3,9 +3,6 @@
 
 do
 
--- A device, for who must not learn which: the digest of its registration's name.
-local function device_of(user, field) return string.sub(redis.sha1hex(user .. '\n' .. field), 1, 12) end
-
 -- The provider's answer came this long after the event: a histogram, as Prometheus counts (each bucket on its own here).
 local WITHIN = { 50, 100, 250, 500, 1000, 2500, 5000, 15000, 60000, 300000 }
 
@@ -23,7 +20,7 @@ end
 
 -- Where the decision about a push can be read, by the push's id.
 local function note_push(p, user, field, id, length, days, event, what, why, ...)
-  Push.note(p, user, length, days, event, what, why, 'device', device_of(user, field), 'push', id, ...)
+  Push.note(p, user, length, days, event, what, why, 'device', Push.device(user, field), 'push', id, ...)
   if id ~= '' and tonumber(length) > 0 then
     redis.call('SET', K.push_owner(p, id), redis.sha1hex(user), 'EX', tonumber(days) * 86400)
   end
@@ -39,7 +36,7 @@ end
 register('pushed', function(keys, args)
   local p, user, field, key = keys[1], args[2], args[3], K.registrations(keys[1], args[2])
   local job = K.job(p, args[1])
-  if redis.call('HSETNX', job, field, args[4]) == 1 then   -- else it is sent again after a lost connection
+  if redis.call('HSETNX', job, Push.device(user, field), args[4]) == 1 then   -- else it is sent again after a lost connection
     Push.count(p, args[4])
     if args[7] == '1' then Push.count(p, 'sent') end
     if args[4] == 'delivered' then count_latency(p, args[9], math.floor(tonumber(args[10]))) end
@@ -67,10 +64,11 @@ end)
 register('retry', function(keys, args)
   local p, tried = keys[1], args[6] == '1'
   if redis.call('ZADD', K.retries(p), now() + tonumber(args[1]), args[2]) == 0 then return 'ok' end   -- sent again
-  redis.call('HSET', K.job(p, args[3]), '>' .. args[5], '1')
-  if tried then Push.count(p, 'sent') else redis.call('HINCRBY', K.job(p, args[3]), '~' .. args[5], -1) end
+  local job, device = K.job(p, args[3]), Push.device(args[4], args[5])
+  redis.call('HSET', job, '>' .. device, '1')
+  if tried then Push.count(p, 'sent') else redis.call('HINCRBY', job, '~' .. device, -1) end
   Push.count(p, tried and 'retried' or 'put-off')
-  redis.call('EXPIRE', K.job(p, args[3]), 2592000)
+  redis.call('EXPIRE', job, 2592000)
   note_push(p, args[4], args[5], args[7], args[9], args[10], args[3], tried and 'retry' or 'put-off', args[8], 'ms', args[1])
   return 'ok'
 end)
@@ -84,13 +82,14 @@ register('done', function(keys, args)
 end)
 
 -- replay: a dead letter goes back on the stream, as a push of its own   KEYS[1] prefix
--- ARGV event id, registration, the letter's id, then the event, flat   answers 'ok'
+-- ARGV event id, user, registration, the letter's id, then the event, flat   answers 'ok'
 register('replay', function(keys, args)
   local p, job = keys[1], K.job(keys[1], args[1])
-  if redis.call('HSETNX', job, '^' .. args[3], '1') == 0 then return 'ok' end   -- sent again
+  local device = Push.device(args[2], args[3])
+  if redis.call('HSETNX', job, '^' .. args[4], '1') == 0 then return 'ok' end   -- sent again
   redis.call('EXPIRE', job, 86400)
-  redis.call('HDEL', job, args[2], '~' .. args[2], '>' .. args[2])
-  redis.call('XADD', K.events(p), '*', unpack(args, 4))
+  redis.call('HDEL', job, device, '~' .. device, '>' .. device)
+  redis.call('XADD', K.events(p), '*', unpack(args, 5))
   return 'ok'
 end)
 

@@ -52,7 +52,11 @@ register('remove', function(keys, args)
     redis.call('UNLINK', K.invite(p, digest))
   end
   for _, event in ipairs(redis.call('ZRANGE', K.retries(p), 0, -1)) do
-    if cjson.decode(event).user == user then redis.call('ZREM', K.retries(p), event) end
+    local fields = cjson.decode(event)
+    if fields.user == user then
+      redis.call('ZREM', K.retries(p), event)
+      if fields.id then redis.call('DEL', K.job(p, fields.id)) end
+    end
   end
   Archive.remove(p, user)
   Pubsub.erase(p, user)

@@ -14,7 +14,7 @@ from gevent.server import StreamServer
 from tests.push.builders import a_browser_app, a_push, a_subscriber, a_web_push
 from workers.push import http1
 from workers.push.apps import Apps
-from workers.push.breaker import BreakerRules, State
+from workers.push.breaker import Breaker, BreakerRules, State
 from workers.push.http1 import HttpPool
 from workers.push.notification import Push
 from workers.push.outcome import Delivered, Later, Refused, TokenGone
@@ -188,7 +188,7 @@ def some_services(in_flight: int = 8) -> Services:
         lambda origin, _label: HttpPool(origin),
         lambda _origin: None,  # type: ignore[arg-type,return-value]
         rules=ServiceRules(in_flight=in_flight),
-        breaker_rules=BreakerRules(),
+        new_breaker=lambda: Breaker(BreakerRules(), clock=time.monotonic),
     )
 
 

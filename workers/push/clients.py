@@ -136,6 +136,7 @@ class Clients:
                 connect_timeout_s=settings.connect_timeout,
                 breaker_rules=self._breaker_rules,
                 clock=self._clock,
+                monotonic=self._monotonic,
             )
         provider = WebPushProvider(app, client, request_timeout_s=settings.request_timeout, clock=self._clock)
         return provider, (identity, more)

@@ -27,13 +27,14 @@ class Client:
         connect_timeout_s: float,
         breaker_rules: BreakerRules,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         lookup: Lookup | None = None,
     ) -> None:
         """Reads the key and the certificate authorities. Raises CredentialError."""
         self.identity = identity
         self.signer = Signer(identity.key_file, identity.subject, clock=clock)
         # Never open: it stands for the key. What fails is a push service, and each of them has a breaker of its own.
-        self.breaker = Breaker(breaker_rules, clock=time.monotonic)
+        self.breaker = Breaker(breaker_rules, clock=monotonic)
         self._rules = rules
         self._connect_timeout_s = connect_timeout_s
         names = lookup or (local_names if identity.allow_private else PublicNames())
@@ -43,7 +44,12 @@ class Client:
             self._tls = ssl.create_default_context(cafile=identity.ca_file or None)
         except OSError as error:
             raise CredentialError(f"{identity.ca_file}: holds no certificate in PEM form") from error
-        self.services = Services(self._pool, self.signer.credential, rules=rules, breaker_rules=breaker_rules)
+        self.services = Services(
+            self._pool,
+            self.signer.credential,
+            rules=rules,
+            new_breaker=lambda: Breaker(breaker_rules, clock=monotonic),
+        )
 
     def retire(self) -> None:
         """Another client takes over: idle connections end now, the others when they have their answer."""

@@ -6,7 +6,6 @@ hold that never answered well.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Final
 
 import gevent
 
-from workers.push.breaker import Breaker, BreakerRules, State
+from workers.push.breaker import Breaker, State
 from workers.push.http1 import HttpPool
 from workers.push.providers.webpush.vapid import Credential
 from workers.push.reaction import Health
@@ -88,12 +87,12 @@ class Services:
         credential_of: Callable[[str], Credential],
         *,
         rules: ServiceRules,
-        breaker_rules: BreakerRules,
+        new_breaker: Callable[[], Breaker],
     ) -> None:
         self._pool_of = pool_of
         self._credential_of = credential_of
         self._rules = rules
-        self._breaker_rules = breaker_rules
+        self._new_breaker = new_breaker
         self._services: OrderedDict[str, Service] = OrderedDict()
         self._unproven = 0
         self._pruning: gevent.Greenlet | None = None
@@ -109,7 +108,7 @@ class Services:
                 origin,
                 label,
                 self._pool_of(origin, label),
-                Breaker(self._breaker_rules, clock=time.monotonic),
+                self._new_breaker(),
                 self._credential_of(origin),
             )
             self._services[origin] = service

@@ -15,6 +15,9 @@ from workers.sandbox.apns.reasons import STATUS_OF
 WELL, SERVER, CREDENTIAL = Health.WELL, Health.SERVER_FAULT, Health.CREDENTIAL_FAULT
 
 
+NOW = 1_700_000_000.0
+
+
 def a_reply(status: int, reason: str = "", **fields: object) -> Reply:
     return Reply(status, {}, json.dumps({"reason": reason, **fields}).encode())
 
@@ -69,7 +72,7 @@ ROWS: list[tuple[int, str, Outcome, Action, Health]] = [
 def test_each_answer_has_its_reaction(
     status: int, reason: str, outcome: Outcome, action: Action, health: Health
 ) -> None:
-    assert Reaction(outcome, action, health) == react(a_reply(status, reason))
+    assert Reaction(outcome, action, health) == react(a_reply(status, reason), now=NOW)
 
 
 def test_the_table_knows_every_reason_that_apple_lists() -> None:
@@ -79,12 +82,12 @@ def test_the_table_knows_every_reason_that_apple_lists() -> None:
 
 def test_a_dead_token_says_since_when() -> None:
     assert Reaction(TokenGone(1_700_000_000_123, "Unregistered")) == react(
-        a_reply(410, "Unregistered", timestamp=1_700_000_000_123)
+        a_reply(410, "Unregistered", timestamp=1_700_000_000_123), now=NOW
     )
 
 
 def test_an_accepted_push_has_its_id() -> None:
-    assert Reaction(Delivered("abc")) == react(Reply(200, {"apns-id": "abc"}, b""))
+    assert Reaction(Delivered("abc")) == react(Reply(200, {"apns-id": "abc"}, b""), now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +106,24 @@ def test_an_accepted_push_has_its_id() -> None:
     ],
 )
 def test_what_is_not_in_the_table_is_judged_by_its_class(reply: Reply, outcome: Outcome, health: Health) -> None:
-    reaction = react(reply)
+    reaction = react(reply, now=NOW)
 
     assert (outcome, health) == (reaction.outcome, reaction.health)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "value", "after_s"),
+    [
+        (429, "TooManyRequests", "7", 7.0),
+        (429, "TooManyRequests", "Tue, 14 Nov 2023 22:13:50 GMT", 30.0),
+        (429, "TooManyRequests", "nonsense", DEVICE_PAUSE_S),
+        (503, "ServiceUnavailable", "120", 120.0),
+        (429, "TooManyProviderTokenUpdates", "1", TOKEN_PAUSE_S),
+    ],
+)
+def test_retry_after_is_honoured_in_both_forms(status: int, reason: str, value: str, after_s: float) -> None:
+    reply = Reply(status, {"retry-after": value}, json.dumps({"reason": reason}).encode())
+    outcome = react(reply, now=NOW).outcome
+
+    assert isinstance(outcome, Later)
+    assert after_s == outcome.after_s

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
+from workers.push.backoff import retry_after_s
 from workers.push.outcome import Delivered, Later, Refused, TokenGone
 from workers.push.reaction import Action, Health, Reaction
 from workers.push.reply import Reply
@@ -81,9 +83,9 @@ class _Body(msgspec.Struct):
 _decoder: Final = msgspec.json.Decoder(_Body)
 
 
-def react(reply: Reply) -> Reaction:
+def react(reply: Reply, *, now: float) -> Reaction:
     """The reaction to an answer. One that is not in the table is judged by its class: 5xx and nonsense may pass, 410 is
-    a dead token, 429 waits, another 4xx is ours.
+    a dead token, 429 waits, another 4xx is ours. `now` (UNIX seconds) is for a Retry-After that is a date.
     """
     if reply.status == 200:
         return Reaction(Delivered(reply.headers.get("apns-id", "")))
@@ -91,6 +93,9 @@ def react(reply: Reply) -> Reaction:
     reaction = ANSWERS.get((reply.status, reason)) or _by_class(reply.status, reason)
     if isinstance(reaction.outcome, TokenGone):
         return Reaction(TokenGone(at_ms, reaction.outcome.reason), reaction.action, reaction.health)
+    wish = retry_after_s(reply.headers.get("retry-after"), now=now) if reply.status in (429, 503) else None
+    if wish is not None and isinstance(reaction.outcome, Later) and not reaction.outcome.alert:
+        return replace(reaction, outcome=replace(reaction.outcome, after_s=wish))
     return reaction
 
 

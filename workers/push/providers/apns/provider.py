@@ -133,7 +133,7 @@ class ApnsProvider:
         timeout_s = max(0.0, deadline - time.monotonic())
         result = self._client.pool(origin, topic).request(request, attempt.body, timeout_s=timeout_s)
         if isinstance(result, Reply):
-            return react(result)
+            return react(result, now=self._clock())
         return Reaction(Later(None, f"no answer: {result.reason}"), health=Health.SERVER_FAULT)
 
     def _put_right(self, push: Push, attempt: _Attempt, action: Action) -> _Attempt | None:

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gevent
+from gevent.os import make_nonblocking, nb_read
+
 from gateway import cli
 from gateway.mailbox.keys import CONSUMER_GROUP
 from gateway.mailbox.pushes import STREAMS, Event, Pushes
@@ -115,21 +118,24 @@ def at_a_terminal(cwd: Path, words: Sequence[str], answers: Sequence[tuple[str, 
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     os.close(other)
+    make_nonblocking(main)  # the sandbox lives in this process, too
     seen, left = b"", list(answers)
     try:
-        while True:
-            try:
-                piece = os.read(main, 4096)
-            except OSError:  # Linux says so when the other side is closed
-                break
-            if not piece:
-                break
-            seen += piece
-            if left and left[0][0].encode() in seen.rpartition(b"\n")[2]:
-                os.write(main, f"{left.pop(0)[1]}\n".encode())
+        with gevent.Timeout(60):
+            while piece := _read(main):
+                seen += piece
+                if left and left[0][0].encode() in seen.rpartition(b"\n")[2]:
+                    os.write(main, f"{left.pop(0)[1]}\n".encode())
     finally:
         os.close(main)
     return process.wait(30), seen.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return bytes(nb_read(terminal, 4096))
+    except OSError:  # Linux says so when the other side is closed
+        return b""
 
 
 def the_event(town: Town) -> Event:

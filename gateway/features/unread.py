@@ -56,7 +56,8 @@ def published(event: Published) -> None:
 def _own_id(payload: bytes, owner: str) -> str:
     """The stanza-id in an item's payload, if this account gave it. Raises NotAnElement."""
     ids = parse(payload, 1).named(ns.STANZA_ID, "stanza-id")
-    return ids[0].attrs.get("id", "") if ids and ids[0].attrs.get("by") == owner else ""
+    # COMPAT(slixmpp, 1.17): it does not say by whom
+    return ids[0].attrs.get("id", "") if ids and ids[0].attrs.get("by", owner) == owner else ""
 
 
 FEATURE = Feature(

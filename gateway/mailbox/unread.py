@@ -6,6 +6,8 @@ comes another way, by a publication, is told here.
 
 from __future__ import annotations
 
+import secrets
+
 from gateway.mailbox import keys
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.library import function
@@ -21,7 +23,8 @@ class Unread:
         """The account has seen a conversation, a JID, as far as the message `upto`: the id that its own archive gave.
         Without one, or with one that is none of the archive's: all that has come until now.
         """
-        self._journal.call("FCALL", function("displayed"), 1, keys.prefix(user), user, conversation, upto)
+        request = secrets.token_hex(8)
+        self._journal.call("FCALL", function("displayed"), 1, keys.prefix(user), user, conversation, upto, request)
 
     def total(self, user: str) -> int | None:
         """How many messages are unread; None: none was counted yet, since no device of it was ever to be woken."""

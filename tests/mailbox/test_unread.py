@@ -244,6 +244,17 @@ def test_a_marker_that_comes_again_takes_nothing_that_came_since(world: World, p
     assert 1 == unread(world)
 
 
+def test_a_publication_that_comes_again_takes_nothing_that_came_since(world: World, phone: Client) -> None:
+    receive(world, "1")
+    world.call("displayed", JULIET, ROMEO, "", "r1")
+    receive(world, "2")
+    world.call("displayed", JULIET, ROMEO, "", "r1")
+    again = unread(world)
+    world.call("displayed", JULIET, ROMEO, "", "r2")
+
+    assert (1, 0) == (again, unread(world))
+
+
 def test_up_to_a_stanza_id_means_up_to_that_message(world: World, phone: Client) -> None:
     ids = receive(world, *"12345", flags=CHAT + "a")
     seen = []

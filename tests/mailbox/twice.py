@@ -72,7 +72,7 @@ row("logged_in", lambda s: (JULIET,), differs=r" last_login$", why="the time of 
 row("reap", lambda s: ("n1", 100, 60_000, *LIMITS, 10, "if_offline", 0), second=[b"done", 0])
 row("posted", lambda s: (_posted(s),), second=0)
 row("chores", lambda s: (100,), changes=False)
-row("displayed", lambda s: (_unread(s), ORCHARD, ""))
+row("displayed", lambda s: (_unread(s), ORCHARD, "", "r1"))
 read("unread", lambda s: (_unread(s),))
 
 

@@ -180,6 +180,7 @@ def used_to_the_full(server: Server, friend: Account) -> tuple[Phone, Phone]:
     tablet.send("<inactive xmlns='urn:xmpp:csi:0'/>")
     tablet.cut()  # sleeps, with what follows in its queue
     other.message(account.jid, f"sleep well, {NAME}")
+    other.send(f"<message to='{account.jid}' type='chat'><propose xmlns='{ns.CALLS}' id='call'/></message>")
     other.send(f"<iq type='get' id='7' to='{account.jid}/tablet-{NAME}'><ping xmlns='{ns.PING}'/></iq>")
     return phone, other
 
@@ -202,6 +203,7 @@ def test_nothing_is_left_of_a_removed_account(keeping: Server, how: str) -> None
     before = {key.split(":")[2] for key, _ in mentions(store, NAME)}
 
     assert {"acct", "accts", "res", "s", "q", "vcard", "priv", "block", "roster", "invs", "pub", "push"} <= before
+    assert {"unread", "calls"} <= before
     other.send("<presence type='unavailable'/>")
     other.ack()
     if how == "in-band":

@@ -109,6 +109,32 @@ def test_an_id_that_somebody_else_gave_means_all_there_is(scene: Scene, by: str)
     assert 0 == scene.unread
 
 
+def test_an_id_of_nobody_in_particular_is_taken_for_the_accounts_own(scene: Scene) -> None:
+    ids = scene.tells(BODY, BODY)
+    payload = f"<displayed xmlns='{ns.DISPLAYED}'><stanza-id xmlns='{ns.STANZA_ID}' id='{ids[0]}'/></displayed>"
+    item = f"<publish node='{ns.DISPLAYED}'><item id='{scene.friend.account.jid}'>{payload}</item></publish>"
+    request(scene.desktop, "set", f"<pubsub xmlns='{ns.PUBSUB}'>{item}</pubsub>")
+
+    assert 1 == scene.unread
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        f"<displayed xmlns='{ns.DISPLAYED}'/>",
+        f"<displayed xmlns='{ns.DISPLAYED}'><stanza-id xmlns='{ns.STANZA_ID}'/></displayed>",
+        f"<x:displayed xmlns:x='{ns.DISPLAYED}'>text<x:y/></x:displayed>",
+    ],
+)
+def test_what_names_no_message_means_all_there_is(scene: Scene, payload: str) -> None:
+    scene.tells(BODY)
+    item = f"<publish node='{ns.DISPLAYED}'><item id='{scene.friend.account.jid}'>{payload}</item></publish>"
+    answer = request(scene.desktop, "set", f"<pubsub xmlns='{ns.PUBSUB}'>{item}</pubsub>")
+
+    assert "result" == answer.get("type")
+    assert 0 == scene.unread
+
+
 @pytest.mark.parametrize("chat", ["@", "a@b@c", "no one@localhost"])
 def test_an_item_whose_id_is_no_jid_is_kept_and_means_nobody(scene: Scene, chat: str) -> None:
     scene.tells(BODY)

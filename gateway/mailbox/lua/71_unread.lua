@@ -1,7 +1,7 @@
 -- How many messages of an account nobody has looked at yet: what an app's badge shows. A conversation is the other
 -- party's bare JID; it is read when one of the account's devices says so (XEP-0333, XEP-0490), or answers.
 -- Keys: unread:{user} zset, all of score 0: conversation, line feed, time padded so that the members' order is that of
---       their arrival [, line feed, the message's digest]; acct:{user} (read_at); push:{user}, dir:{sid}
+--       their arrival [, line feed, the message's digest]; acct:{user} (read_at; displayed: a request), dir:{sid}
 
 do
   local MOST = 1000          -- messages counted of one account; a badge shows no more
@@ -87,10 +87,14 @@ do
   end
 
   -- displayed: a device says how far a conversation has been displayed (XEP-0490)
-  -- KEYS[1] prefix   ARGV user, the conversation's JID, archive id ('' = all there is by now)   answers 'ok'
+  -- KEYS[1] prefix   ARGV user, the conversation's JID, archive id ('' = all there is by now), the request's name: what
+  --      comes again after a lost connection takes nothing that came meanwhile   answers 'ok'
   register('displayed', function(keys, args)
-    local id = string.match(args[3], '^%d+%-%d+$')
-    Unread.read(keys[1], args[1], args[2], id)
+    local p, user, upto = keys[1], args[1], string.match(args[3], '^%d+%-%d+$')
+    local account = K.account(p, user)
+    if redis.call('EXISTS', account) == 0 or redis.call('HGET', account, 'displayed') == args[4] then return 'ok' end
+    redis.call('HSET', account, 'displayed', args[4])
+    Unread.read(p, user, args[2], upto)
     return 'ok'
   end)
 

@@ -84,7 +84,22 @@ def test_the_messages_own_url_which_opens_it_to_anybody_is_not_passed_on() -> No
     assert outcome.id.startswith("hash:")
 
 
-def test_nothing_of_a_body_or_a_header_gets_into_a_reason() -> None:
+@pytest.mark.parametrize(
+    ("status", "word", "reason"),
+    [
+        (403, "BadJwtToken", "status 403 BadJwtToken"),
+        (400, "VapidPkHashMismatch", "status 400 VapidPkHashMismatch"),
+        (403, "Juliet", "status 403"),
+    ],
+)
+def test_a_word_of_apples_is_passed_on(status: int, word: str, reason: str) -> None:
+    outcome = react(Reply(status, {}, f'{{"reason": "{word}"}}'.encode()), now=NOW).outcome
+
+    assert isinstance(outcome, Later | Refused)
+    assert reason == outcome.reason
+
+
+def test_nothing_else_of_a_body_or_a_header_gets_into_a_reason() -> None:
     for status in (302, 400, 404, 429, 500):
         reply = Reply(status, {"location": "https://secret.example/"}, b'{"reason": "secret"}')
 

@@ -209,6 +209,33 @@ def test_the_next_address_is_tried_when_one_does_not_answer(sandbox: Sandbox) ->
     assert isinstance(outcome, Delivered)
 
 
+def test_an_address_that_swallows_everything_leaves_time_for_the_next() -> None:
+    """Its queue of connections is full, so that nothing answers the next one."""
+    with a_listener("127.0.0.1") as (port, _), socket.socket() as full:
+        full.bind(("127.0.0.4", port))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.4", port))
+        reach = Dialer(lambda _host, _timeout_s: ["127.0.0.4", "127.0.0.1"], allow_private=True)
+        started = time.monotonic()
+        with reach("push.example", port, 2.0) as sock:
+            peer = sock.getpeername()
+        for one in waiting:
+            one.close()
+
+    assert ("127.0.0.1", port) == peer
+    assert 0.9 <= time.monotonic() - started < 20
+
+
+def test_both_families_get_their_turn(sandbox: Sandbox) -> None:
+    port = int(sandbox.addresses["webpush"].rpartition(":")[2])
+    reach = Dialer(lambda _host, _timeout_s: [*["::1"] * 8, "127.0.0.1"], allow_private=True)
+    with reach("push.example", port, 5.0) as sock:
+        assert "127.0.0.1" == sock.getpeername()[0]
+
+
 def test_a_host_that_refuses_connections_is_asked_later_and_not_named(sandbox: Sandbox) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -1,6 +1,7 @@
 """What push services answer and what follows from it, as data (RFC 8030, sections 5, 7 and 8; RFC 8292, section 4).
 
-Only the status is believed: a body comes from whoever the user named, and every service has its own.
+Only the status is believed: a body comes from whoever the user named, and every service has its own. A few words of
+Apple's are passed on to the operator.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from gateway.telemetry import redact
 from workers.push.backoff import retry_after_s
@@ -17,6 +20,15 @@ from workers.push.reply import Reply
 
 PAUSE_S: Final = 60.0
 """A service that asks us to wait and does not say how long."""
+
+
+WORDS: Final = frozenset(
+    {
+        "BadAuthorizationHeader", "BadEncryptionKey", "BadJwtToken", "BadTtl", "BadUrgency", "BadWebPushTopic",
+        "ExpiredJwtToken", "Unauthorized", "VapidPkHashMismatch",
+    }
+)  # fmt: skip
+"""What a `reason` in a JSON body may say; all else stays where it is, as it may say whose endpoint it was."""
 
 
 def _our_fault(status: int) -> Reaction:
@@ -74,10 +86,29 @@ def react(reply: Reply, *, now: float) -> Reaction:
         # Who has the URL of a message can read about it and delete it (RFC 8030, section 8.3), so it is not passed on.
         location = reply.headers.get("location")
         return replace(reaction, outcome=Delivered(redact(location) if location else "accepted"))
+    reaction = _in_their_words(reaction, reply.body)
     wish = retry_after_s(reply.headers.get("retry-after"), now=now)
     if wish is not None and isinstance(reaction.outcome, Later):
         return replace(reaction, outcome=replace(reaction.outcome, after_s=wish))
     return reaction
+
+
+class _Body(msgspec.Struct):
+    reason: str = ""
+
+
+_decoder: Final = msgspec.json.Decoder(_Body)
+
+
+def _in_their_words(reaction: Reaction, body: bytes) -> Reaction:
+    try:
+        word = _decoder.decode(body).reason
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return reaction
+    outcome = reaction.outcome
+    if word not in WORDS or not isinstance(outcome, Later | Refused):
+        return reaction
+    return replace(reaction, outcome=replace(outcome, reason=f"{outcome.reason} {word}"))
 
 
 def _by_class(status: int) -> Reaction:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workers.push.providers.webpush.addresses import is_public
 from workers.push.providers.webpush.endpoint import Endpoint, EndpointError
@@ -44,6 +46,15 @@ MALFORMED = [
     "https://push.example/\x00",
     "https://püsh.example/",
     "https://[::1/",
+    "https://[fe80::1%25eth0]/",
+    "https://a..b/",
+    "https://.push.example/",
+    "https://push.example./",
+    "https://a\\b/",
+    "https://a%20b/",
+    "https://-push.example/",
+    "https://" + "x" * 64 + ".example/",
+    "https://" + "x." * 127 + "example/",
     "https://push.example/" + "x" * 2048,
 ]
 
@@ -55,6 +66,17 @@ def test_what_is_no_url_of_a_push_service_never_will_be(url: str) -> None:
 
     assert caught.value.malformed
     assert "endpoint malformed" == str(caught.value)
+
+
+@given(st.text(max_size=60) | st.from_regex(r"https?://[!-~]{0,40}", fullmatch=True))
+def test_whatever_a_user_gives_is_an_endpoint_or_refused(url: str) -> None:
+    try:
+        endpoint = read(url)
+    except EndpointError:
+        return
+    assert f"{endpoint.origin}/".startswith("https://")
+    assert endpoint.target.startswith("/")
+    assert endpoint.port == 443 or endpoint.port >= 1024
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,6 +22,8 @@ LARGE_SERVICES: Final = ("googleapis.com", "mozilla.com", "push.apple.com", "not
 """So many people use them that their name tells nothing about one."""
 
 _GRAPHIC: Final = re.compile(r"[!-~]+")
+_LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,62})"
+_NAME: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
 
 
 class EndpointError(WakegateError):
@@ -53,10 +56,10 @@ class Endpoint:
             raise EndpointError("endpoint malformed", malformed=True)
         try:
             parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
+            host, port = parts.hostname or "", parts.port
         except ValueError:
             raise EndpointError("endpoint malformed", malformed=True) from None
-        if parts.scheme not in PORTS or not host or "@" in parts.netloc or parts.fragment:
+        if parts.scheme not in PORTS or not _is_host(host) or "@" in parts.netloc or parts.fragment:
             raise EndpointError("endpoint malformed", malformed=True)
         if parts.scheme != "https" and not allow_private:
             raise EndpointError("endpoint not https")
@@ -73,3 +76,15 @@ class Endpoint:
         """For logs: the host of a large push service; a hash of one that may be somebody's own."""
         known = any(self.host == name or self.host.endswith(f".{name}") for name in LARGE_SERVICES)
         return self.host if known else redact(self.host)
+
+
+def _is_host(text: str) -> bool:
+    """A name as TLS and DNS take it (international ones in their ASCII form), or an address; without a zone, as that
+    names one of our interfaces.
+    """
+    if ":" not in text:
+        return bool(_NAME.fullmatch(text))
+    try:
+        return ipaddress.IPv6Address(text).scope_id is None
+    except ValueError:
+        return False

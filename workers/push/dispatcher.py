@@ -65,6 +65,10 @@ class Dispatcher:
         """Pushes that wait for their provider."""
         return sum(len(lane) for lane in self._lanes.values())
 
+    def reload(self, settings: PushSettings) -> None:
+        """Decide by these settings from now on. Lanes keep their size."""
+        self._settings = settings
+
     def handle(self, event: Event) -> None:
         """Take an event to its end, or to the retries it needs. Raises StoreError: then it stays on its stream, and
         what was recorded is not done again.

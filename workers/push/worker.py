@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+from collections.abc import Callable
 from typing import Final
 
 import gevent
@@ -21,7 +22,7 @@ from gateway.mailbox.push_workers import PushWorkers
 from gateway.mailbox.pushes import STREAMS, Event, Pushes
 from gateway.mailbox.settings import RedisSettings
 from gateway.sections import ComponentsSettings, ServerSettings
-from gateway.settings import Settings
+from gateway.settings import ConfigError, Settings
 from gateway.supervisor import notify_ready
 from gateway.telemetry import get_logger
 from workers.consumer import Consumer, Entry
@@ -42,6 +43,9 @@ TAKEN_OVER_S: Final = 6.0
 
 RENEW_S: Final = 1.5
 """How often it gives one."""
+
+REFRESH_S: Final = 5.0
+"""How often the credentials' files are looked at."""
 
 LEAVE_S: Final = 1.0
 """How long a worker that stops tries to say so."""
@@ -102,13 +106,13 @@ class PushWorker:
         """Work until `stop`; then finish what is in hand within `[push] drain`, leave the rest to others, and close."""
         self._journal.start()
         reporting = gevent.spawn(self._report.loop)
-        renewing = gevent.spawn(self._renew)
+        renewing, refreshing = gevent.spawn(self._renew), gevent.spawn(self._refresh)
         try:
             while not self._stopping.is_set():
                 self._turn()
             self._drain()
         finally:
-            renewing.kill()
+            gevent.killall((renewing, refreshing))
             reporting.kill()
             with gevent.Timeout(LEAVE_S, False):  # Redis may be gone as well, and then nobody has to be told
                 self._report.leave()
@@ -120,6 +124,11 @@ class PushWorker:
     def stop(self) -> None:
         """Ask `run` to end. Returns at once."""
         self._stopping.set()
+
+    def reload(self, settings: PushSettings) -> list[str]:
+        """Follow a new [push] section: apps, and when and how to push. Answers what has changed, a line each."""
+        self._dispatcher.reload(settings)
+        return self._apps.reload(settings)
 
     def join(self, timeout_s: float) -> bool:
         """Wait for `run` to end."""
@@ -157,6 +166,15 @@ class PushWorker:
             except redis.RedisError as error:
                 log.warning("push_events_not_renewed", error=error)
 
+    def _refresh(self) -> None:
+        """A new key is used as soon as it lies where the old one was."""
+        while True:
+            gevent.sleep(REFRESH_S)
+            try:
+                self._apps.refresh()
+            except Exception:  # what is in use stays in use
+                log.exception("push_apps_not_refreshed")
+
     def _drain(self) -> None:
         log.info("push_worker_draining", in_hand=len(self._crew))
         if not self._crew.join(timeout=self._settings.drain):
@@ -164,9 +182,10 @@ class PushWorker:
             self._crew.kill(timeout=1.0)
 
 
-def run(settings: Settings) -> None:
-    """`wakegate push`: work until SIGTERM or SIGINT. Raises ConfigError, StoreUnavailable if Redis is not there at the
-    start.
+def run(settings: Settings, *, again: Callable[[], Settings]) -> None:
+    """`wakegate push`: work until SIGTERM or SIGINT; on SIGHUP follow what `again` reads of the configuration.
+
+    Raises ConfigError, StoreUnavailable if Redis is not there at the start.
     """
     redis_settings = settings.of(RedisSettings)
     url = resolve(redis_settings.url, settings.of(ServerSettings).data_dir)
@@ -175,6 +194,14 @@ def run(settings: Settings) -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, worker.stop)
+    gevent.signal_handler(signal.SIGHUP, _reload, worker, again)
     worker.start(REDIS_AT_START_S)
     notify_ready()
     worker.run()
+
+
+def _reload(worker: PushWorker, again: Callable[[], Settings]) -> None:
+    try:
+        worker.reload(again().of(PushSettings))
+    except ConfigError as error:  # what was in use stays in use
+        log.error("configuration_not_reloaded", faults=len(error.faults), first=error.faults[0])

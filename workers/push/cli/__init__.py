@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway.configuration import begin, config_option
+from gateway.configuration import begin, config_option, read
 from workers.push.cli.adding import add_app
 from workers.push.cli.checking import check
 from workers.push.cli.dead import dead
@@ -29,7 +29,7 @@ def push(context: click.Context, config: tuple[Path, ...]) -> None:
     if context.invoked_subcommand is None:
         from workers.push.worker import run  # the other commands need none of it
 
-        run(begin(config))
+        run(begin(config), again=lambda: read(config))
 
 
 for command in (add_app, check, test, trace, dead):

@@ -72,4 +72,4 @@ def seconds(ms: str | int | None) -> str:
     for unit, size in (("days", 86_400_000), ("h", 3_600_000), ("min", 60_000)):
         if value >= 2 * size:
             return f"{value // size} {unit}"
-    return f"{value / 1000:.3g} s" if value < 10_000 else f"{value // 1000} s"
+    return f"{value / 1000:.2g} s" if value < 10_000 else f"{value // 1000} s"

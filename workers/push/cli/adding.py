@@ -146,10 +146,9 @@ def _checked(all_files: tuple[Path, ...], name: str, *, is_known: bool) -> int:
     if faults:
         return 1
     click.echo(f"{all_files[-1]}: no faults found")
+    click.echo("Next:")
     if not is_known:
-        click.echo(
-            "Next: restart gateways, so that clients may register for it (one after the other: nothing is lost)."
-        )
-    click.echo("Running push workers notice by themselves; at once on SIGHUP.")
-    click.echo(f"Then: wakegate push test {name} DEVICE_TOKEN")
+        click.echo("- if Wakegate runs, restart its gateways one by one, so that clients may register for the app")
+    click.echo("- send SIGHUP to running push workers (not to `wakegate up`): they follow the configuration at once")
+    click.echo(f"- wakegate push test {name} DEVICE_TOKEN")
     return 0

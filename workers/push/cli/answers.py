@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +32,6 @@ class Answers:
 
     known: dict[str, Any]
     asks: bool
-    given: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, given: Mapping[str, Any], former: Mapping[str, Any], *, asks: bool) -> Answers:
@@ -49,12 +48,15 @@ class Answers:
         if "certificate_file" in said:
             for name in ("key_file", "key_id", "team_id"):
                 kept.pop(name, None)
-        return cls({**kept, **said}, asks, said)
+        return cls({**kept, **said}, asks)
 
     def complete(self) -> dict[str, Any]:
         """All that the provider needs. Raises UsageError for what is missing and cannot be asked."""
         provider = self._need("provider", "Who delivers", choices=AVAILABLE)
         {APNS: self._apns, FCM: self._fcm, WEBPUSH: self._webpush, APPSERVER: self._appserver}[provider]()
+        for name in CREDENTIALS:
+            if self.known.get(name):
+                self.known[name] = str(Path(self.known[name]).expanduser())
         if self.asks:
             self._need("content", "The most that the provider is told", choices=CONTENTS, default="none")
         return self.known
@@ -62,7 +64,7 @@ class Answers:
     def _apns(self) -> None:
         if not (self.known.get("key_file") or self.known.get("certificate_file")):
             file = self._asked("--key-file", "File from Apple: the .p8 key, or a certificate with its key (PEM)")
-            self.known["certificate_file" if _is_certificate(file) else "key_file"] = file
+            self.known["certificate_file" if _is_certificate(Path(file).expanduser()) else "key_file"] = file
         self._need("topic", "Bundle ID of the app")
         if self.known.get("key_file"):
             self._need("key_id", "Key id, ten characters", default=key_id_of(self.known["key_file"]))
@@ -101,8 +103,8 @@ class Answers:
             raise click.UsageError(f"{flag} is missing, and nobody is there to be asked") from None
 
 
-def _is_certificate(file: str) -> bool:
+def _is_certificate(file: Path) -> bool:
     try:
-        return b"BEGIN CERTIFICATE" in Path(file).read_bytes()
+        return b"BEGIN CERTIFICATE" in file.read_bytes()
     except OSError:
         return False

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from workers.push.mistakes import MISTAKES, Case, Mistake
 
-PAGE = "docs/push-troubleshooting.md"
-
 
 @dataclass(frozen=True)
 class Finding:

@@ -71,6 +71,7 @@ PUSH_PRIORITY: Final = "tigase:push:priority:0"
 PUSH_JINGLE: Final = "tigase:push:jingle:0"
 NOTIFY: Final = "urn:xmpp:notification-settings:1"  # XEP-0492
 NOTIFY_0: Final = "urn:xmpp:notification-settings:0"  # XEP-0492 before 0.2
+VAPID: Final = "urn:wakegate:vapid:0"  # docs/push.md: public keys for Web Push, by app
 NOTIFY_MUTE: Final = "urn:wakegate:notify:0"  # docs/push.md: <mute until=''/> in XEP-0492's <advanced/>
 PUBSUB: Final = "http://jabber.org/protocol/pubsub"  # XEP-0060
 PUBSUB_EVENT: Final = "http://jabber.org/protocol/pubsub#event"  # XEP-0060

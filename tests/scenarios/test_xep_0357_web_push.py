@@ -12,7 +12,7 @@ from gateway.mailbox import keys
 from gateway.xmpp import ns
 from tests.scenarios.test_push_events import ask, form, tell
 from tests.support.iq import store_of
-from tests.support.phone import Phone, online
+from tests.support.phone import Phone, online, stanza
 from tests.support.processes import Server, running
 from workers.push.providers.webpush.keys import public_key
 from workers.sandbox.server import Addresses, Sandbox
@@ -84,6 +84,16 @@ def received(sandbox: Sandbox, subscription: Subscription, count: int = 1) -> li
     """What the browser could read, when there is so much."""
     found = sandbox.record.wait(timeout_s=WAIT_S, count=count, token=subscription.endpoint)
     return [push.payload for push in found]
+
+
+def test_the_push_service_tells_with_which_key_to_subscribe(house: Server, push_service: Sandbox) -> None:
+    phone = online(house, house.account())
+    phone.send(f"<iq type='get' id='i' to='{SERVICE}'><query xmlns='{ns.DISCO_INFO}'/></iq>")
+    answer = phone.skip_to(stanza("iq"))
+    fields = {field.get("var"): [value.text for value in field] for field in answer.iter(f"{{{ns.DATA_FORMS}}}field")}
+    key = public_key(push_service.addresses["vapid_key_file"])
+
+    assert {"FORM_TYPE": [ns.VAPID], "web": [key], "public": [key]} == fields
 
 
 def test_a_browser_that_sleeps_reads_who_wrote_and_what(house: Server, push_service: Sandbox) -> None:

@@ -13,6 +13,7 @@ from gateway.features.push.disabling import heard
 from gateway.features.push.own import HOST
 from gateway.features.push.requests import disable, enable
 from gateway.features.push.traits import traits
+from gateway.features.push.vapid import describe_keys
 from gateway.hooks import DiscoInfo, DiscoItems, Feature, On, Phase, StanzaReceived, StanzaTraits, Xep
 from gateway.mailbox.push_answers import PREFIX
 from gateway.xmpp import ns
@@ -41,6 +42,7 @@ FEATURE = Feature(
         On(StanzaTraits, traits),
         On(StanzaReceived, heard, Phase.OBSERVE, having=frozenset({ns.PUBSUB})),
         On(DiscoInfo, describe_host),
+        On(DiscoInfo, describe_keys),
         On(DiscoItems, list_host),
     ),
     hosts=(HOST,),

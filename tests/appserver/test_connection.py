@@ -10,68 +10,16 @@ from typing import Any
 import gevent
 import gevent.event
 import pytest
-from gevent import socket
 
 from gateway.settings import Secret
 from gateway.xmpp import ns
 from gateway.xmpp.element import Element
+from tests.support.component_host import DOMAIN, HEADER, SECRET, Peer
 from workers.appserver.connection import Connection, pause_s
 from workers.appserver.settings import AppServerSettings, PeerSettings
 from workers.appserver.stream import Accepted, ComponentStream, Send, StreamEnded
 
-DOMAIN = "push.peer.example"
-SECRET = "component's"
-HEADER = (
-    f"<?xml version='1.0'?><stream:stream xmlns='{ns.COMPONENT}' xmlns:stream='{ns.STREAM}' from='{DOMAIN}' id='s1'>"
-)
 PING = f"<ping xmlns='{ns.PING}'/>"
-
-
-class Peer:
-    """An XMPP server for one component; what it is to do, the test says."""
-
-    def __init__(self) -> None:
-        self._listener: Any = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._connection: Any = None
-        self.received = ""
-
-    def accept(self) -> None:
-        """The next connection."""
-        if self._connection is not None:
-            self._connection.close()
-        with gevent.Timeout(10):
-            self._connection, _ = self._listener.accept()
-        self._connection.settimeout(10)
-        self.received = ""
-
-    def welcome(self) -> None:
-        """The next connection, up to the accepted handshake."""
-        self.accept()
-        self.until("<stream:stream")
-        self.send(HEADER)
-        self.until("</handshake>")
-        self.send("<handshake/>")
-
-    def send(self, text: str) -> None:
-        self._connection.sendall(text.encode())
-
-    def until(self, text: str) -> str:
-        """What came, up to a text."""
-        while text not in self.received:
-            data = self._connection.recv(65536)
-            assert data, f"the component left before {text}; it said {self.received}"
-            self.received += data.decode()
-        found, _, self.received = self.received.partition(text)
-        return found
-
-    def cut(self) -> None:
-        self._connection.close()
-
-    def close(self) -> None:
-        self._listener.close()
-        if self._connection is not None:
-            self._connection.close()
 
 
 class Echo:

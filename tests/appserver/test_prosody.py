@@ -67,6 +67,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         server.start()
         made = Town(prosody, server)
         made.wait_connected()
+        server.wait(lambda: "Wakegate is ready" in server.log(), "all processes")
         yield made
     finally:
         server.stop()
@@ -245,3 +246,18 @@ def test_who_unregisters_is_not_known_any_more(town: Town) -> None:
     with pytest.raises(RequestFailed, match="item-not-found"):
         command(phone, "unregister", node=node)
     phone.close()
+
+
+def test_neither_people_nor_tokens_nor_secrets_are_in_the_log(town: Town) -> None:
+    phone = town.prosody.client("juliet").login()
+    registered = command(phone, "register", app="demo-ios", token="08" * 32)
+    enable(phone, registered)
+    phone.wait_accepted()
+    phone.cut()
+    town.send("juliet", "a secret text")
+    town.wait_push("08" * 32)
+    log = town.wakegate.log()
+    private = [f"juliet@{DOMAIN}", "08" * 32, registered["node"], registered["secret"], "a secret text", peers.SECRET]
+
+    assert "push_ended" in log
+    assert [] == [word for word in private if word in log]

@@ -59,7 +59,7 @@ def test_an_iphone_app_is_added_checked_and_pushed_to(home: Path, sandbox: Sandb
     assert 0 == tried.returncode, tried.stderr
     assert "credentials/AuthKey.p8" == section(home, "chat-ios")["key_file"]
     assert "wakegate.toml: no faults found" in added.stdout
-    assert 1 == len(sandbox.record.since(status=200))
+    assert 1 == len(sandbox.record.since(token=DEVICE))
 
 
 def test_credentials_and_their_directory_are_their_owner_s_alone(home: Path, sandbox: Sandbox) -> None:
@@ -92,6 +92,23 @@ def test_an_android_app_gets_an_access_token_before_it_is_written(home: Path, sa
     assert 0 == done.returncode, done.stderr
     assert "may send for project wakegate-demo" in done.stdout
     assert "credentials/service-account.json" == section(home, "droid")["service_account_file"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "mistake"),
+    [
+        ({"team-id": "TEAM654321"}, "The key belongs to another team."),
+        ({"topic": "org.example.forbidden"}, "The key is for other apps only."),
+    ],
+)
+def test_what_apple_refuses_is_not_written(home: Path, sandbox: Sandbox, changed: dict[str, str], mistake: str) -> None:
+    if "topic" in changed:
+        sandbox.arm_apns(reason="TopicDisallowed", status=400)
+    done = add("chat-ios", *ios(sandbox, **changed))
+
+    assert 1 == done.returncode
+    assert mistake in " ".join(done.stderr.split())
+    assert [] == list(home.iterdir())
 
 
 def test_what_google_refuses_is_not_written(home: Path, sandbox: Sandbox) -> None:

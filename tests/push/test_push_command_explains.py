@@ -53,6 +53,14 @@ def test_all_apps_are_checked_when_none_is_named_and_one_bad_one_fails_the_check
     assert ["key-file-wrong"] == [it["mistake"] for it in found["broken"]["mistakes"]]
 
 
+def test_a_deep_check_has_apple_judge_the_key(config: Path) -> None:
+    good, bad = call(config, "check", "chat", "--deep"), call(config, "check", "stranger", "--deep")
+
+    assert (0, 1) == (good.returncode, bad.returncode)
+    assert good.stdout.startswith("chat: Apple takes the key KEY1234567 of team TEAM123456 for org.example.chat")
+    assert bad.stderr.startswith("stranger: InvalidProviderToken\n")
+
+
 def test_a_check_can_be_made_without_a_network(config: Path, sandbox: Sandbox) -> None:
     config.write_text(config.read_text().replace(str(sandbox.addresses["apns_endpoint"]), "https://127.0.0.1:1"))
 

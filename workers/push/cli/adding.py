@@ -121,7 +121,7 @@ def _vapid_key(name: str, fields: dict[str, Any]) -> Iterator[bool]:
 
 
 def _judged(name: str, fields: dict[str, Any], *, offline: bool) -> Verdict:
-    return judge(PushSettings(apps={name: AppSettings(**fields)}), name, offline=offline)
+    return judge(PushSettings(apps={name: AppSettings(**fields)}), name, offline=offline, deep=True)
 
 
 def _place(file: Path, name: str, fields: dict[str, Any], *, replace: bool) -> None:

@@ -16,13 +16,14 @@ from workers.push.settings import PushSettings
 @click.command()
 @click.argument("app", required=False)
 @click.option("--offline", is_flag=True, help="Look at files and settings only; ask nobody.")
+@click.option("--deep", is_flag=True, help="Let Apple judge the key, too: by a push to a device that does not exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @config_option
-def check(app: str | None, offline: bool, as_json: bool, config: tuple[Path, ...]) -> int:
+def check(app: str | None, offline: bool, deep: bool, as_json: bool, config: tuple[Path, ...]) -> int:
     """Verify the credentials of APP, a name in [push.apps.NAME], or of all apps. Nothing is sent to any device.
 
     For APNs: the key signs, a certificate is good, and Apple can be reached. Apple judges a key only when something is
-    pushed: try `push test`. For FCM: Google judges a message that is sent to nobody.
+    pushed: --deep does that. For FCM: Google judges a message that is sent to nobody.
 
     Example: wakegate push check chat-ios
     """
@@ -33,7 +34,7 @@ def check(app: str | None, offline: bool, as_json: bool, config: tuple[Path, ...
         app_of(section, name)
     if not names:
         raise click.ClickException("no app is configured; see: wakegate push add-app --help")
-    verdicts = [judge(section, name, settings=settings, offline=offline) for name in names]
+    verdicts = [judge(section, name, settings=settings, offline=offline, deep=deep) for name in names]
     if as_json:
         click.echo(json.dumps([verdict.to_json() for verdict in verdicts], ensure_ascii=False))
     else:

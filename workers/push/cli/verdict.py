@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+import time
+import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +15,10 @@ from workers.push.configure.review import Remark, review
 from workers.push.mistakes import Case
 from workers.push.mistakes.diagnosis import Finding, diagnose, in_words
 from workers.push.mistakes.tokens import NETWORK
-from workers.push.settings import APPSERVER, AppSettings, PushSettings
+from workers.push.notification import Push
+from workers.push.outcome import Delivered, TokenGone
+from workers.push.provider import Checked, Provider
+from workers.push.settings import APNS, APPSERVER, AppSettings, PushSettings
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,13 @@ class Verdict:
         return [f"{self.app}: {self.text}", *remarks, *in_words(self.findings)]
 
 
-def judge(section: PushSettings, name: str, *, settings: Settings | None = None, offline: bool = False) -> Verdict:
+def judge(
+    section: PushSettings, name: str, *, settings: Settings | None = None, offline: bool = False, deep: bool = False
+) -> Verdict:
     """Look at an app here, and unless `offline` ask its provider. Sends nothing to any device.
 
-    `settings`: of the installation, by way of which app servers are asked; without them those are not.
+    `settings`: of the installation, by way of which app servers are asked; without them those are not. `deep`: let
+    Apple judge the credential, too, by a push to a device that does not exist.
     """
     app = section.apps[name]
     remarks = tuple(review(app))
@@ -59,12 +68,27 @@ def judge(section: PushSettings, name: str, *, settings: Settings | None = None,
     try:
         with provider_of(section, name, settings=settings) as provider:
             checked = provider.check()
+            if checked.ok and deep and app.provider == APNS:
+                checked = _judged_by_apple(provider, name, app)
     except ConfigError as error:
         return Verdict(name, False, "; ".join(error.faults), remarks, diagnose(_case(app, str(error))))
     if checked.ok:
         return Verdict(name, True, checked.text, remarks)
     findings = explained(_case(app, checked.text), timeout_s=section.request_timeout)
     return Verdict(name, False, checked.text, remarks, findings, unasked=is_about_the_way(findings))
+
+
+def _judged_by_apple(provider: Provider, name: str, app: AppSettings) -> Checked:
+    """Apple looks at the credential and the topic before the device: that it does not know a token made up here means
+    that all else is good.
+    """
+    nobody = secrets.token_hex(32)
+    wanted = Push(app=name, token=nobody, push_id=str(uuid.uuid4()), expires_at=time.time() + 60, urgent=False)
+    outcome = provider.send(wanted)
+    if isinstance(outcome, Delivered | TokenGone):
+        what = "the certificate" if app.certificate_file else f"the key {app.key_id} of team {app.team_id}"
+        return Checked(True, f"Apple takes {what} for {app.topic}")
+    return Checked(False, outcome.reason)
 
 
 def explained(case: Case, *, timeout_s: float) -> tuple[Finding, ...]:

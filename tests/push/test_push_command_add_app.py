@@ -13,6 +13,7 @@ import pytest
 
 from tests.push.commands import DEVICE, Done, at_a_terminal, call, in_json, run
 from tests.push.test_configure import a_certificate, a_key
+from workers.push.providers.webpush.keys import public_key
 from workers.sandbox.server import Sandbox
 
 
@@ -196,6 +197,7 @@ def test_a_key_for_web_push_is_made_and_its_public_half_printed(home: Path) -> N
     assert 0 == done.returncode, done.stderr
     assert 87 == len(line.rpartition(" ")[2])
     assert "credentials/vapid-web.pem" == section(home, "web")["vapid_key_file"]
+    assert public_key(home / "credentials" / "vapid-web.pem") == section(home, "web")["vapid_public_key"]
     assert 0o600 == stat.S_IMODE((home / "credentials" / "vapid-web.pem").stat().st_mode)
 
 

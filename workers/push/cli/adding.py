@@ -6,7 +6,7 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from gateway.settings import ConfigError, file_faults, load, warnings
 from workers.push.cli.answers import CREDENTIALS, WEBPUSH, Answers
 from workers.push.cli.verdict import Verdict, judge
 from workers.push.configure import placing, section
+from workers.push.credential import CredentialError
 from workers.push.settings import AVAILABLE, CONTENTS, AppSettings, PushSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -107,15 +108,22 @@ def _text_of(file: Path) -> str:
 
 @contextmanager
 def _vapid_key(name: str, fields: dict[str, Any]) -> Iterator[bool]:
-    """A key for Web Push, if none is there; kept beside nothing else until everything is known to be right."""
-    if fields["provider"] != WEBPUSH or fields.get("vapid_key_file"):
+    """A key for Web Push, if none is there; kept beside nothing else until everything is known to be right. Its public
+    half is written to the section in any case: clients are told that.
+    """
+    if fields["provider"] != WEBPUSH:
         yield False
         return
-    from workers.push.providers.webpush.keys import new_key
+    from workers.push.providers.webpush.keys import new_key, public_key
 
+    if fields.get("vapid_key_file"):
+        with suppress(CredentialError):  # what is wrong with the file, the judge says
+            fields["vapid_public_key"] = public_key(fields["vapid_key_file"])
+        yield False
+        return
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, f"vapid-{name}.pem")
-        new_key(path)
+        fields["vapid_public_key"] = new_key(path)
         fields["vapid_key_file"] = str(path)
         yield True
 

@@ -21,7 +21,7 @@ CREDENTIALS: Final = ("key_file", "certificate_file", "service_account_file", "v
 _OF_PROVIDER: Final = {
     APNS: ("topic", "team_id", "key_id", "key_file", "certificate_file", "environment", "sandbox_endpoint"),
     FCM: ("service_account_file",),
-    WEBPUSH: ("vapid_key_file", "vapid_subject", "allow_private"),
+    WEBPUSH: ("vapid_key_file", "vapid_public_key", "vapid_subject", "allow_private"),
     APPSERVER: ("service",),
 }
 

@@ -19,6 +19,7 @@ from workers.appserver.connection import Connection, pause_s
 from workers.appserver.settings import AppServerSettings, PeerSettings
 from workers.appserver.stream import Accepted, ComponentStream, Send, StreamEnded
 
+WIDE = " ".join(f"a{number}=''" for number in range(500))
 PING = f"<ping xmlns='{ns.PING}'/>"
 
 
@@ -201,6 +202,24 @@ def test_what_is_no_xmpp_ends_the_connection_and_not_the_process(peer: Peer, sta
     peer.accept()
     peer.send("HTTP/1.1 400 Bad Request\r\n\r\n")
     peer.welcome()
+
+
+@pytest.mark.parametrize(
+    "stanza",
+    [
+        f"<message from='a@peer.example' to='{DOMAIN}'><body>{'x' * 1_000_000}</body></message>",
+        f"<message from='a@peer.example' to='{DOMAIN}'>{'<a>' * 2000}{'</a>' * 2000}</message>",
+        f"<message from='a@peer.example' to='{DOMAIN}'><a {WIDE}/></message>",
+    ],
+    ids=["long", "deep", "wide"],
+)
+def test_what_a_user_makes_its_server_send_ends_no_connection(peer: Peer, start: Start, stanza: str) -> None:
+    connection, _ = start()
+    peer.welcome()
+    peer.send(stanza.replace("<message ", "<message id='m' ") + iq("next"))
+    peer.until("id='next'")
+
+    assert connection.is_up
 
 
 def test_the_wait_grows_with_each_failure_up_to_its_ceiling_and_is_random() -> None:

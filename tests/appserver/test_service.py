@@ -323,6 +323,17 @@ def test_what_it_does_not_know_is_an_error(town: Town, payload: str, type_: str,
     assert expected == condition(town.ask(payload, type_=type_, to=to))
 
 
+def test_a_long_request_is_not_looked_into(town: Town) -> None:
+    assert "not-acceptable" == condition(town.command("register", {"app": "ios", "token": "a" * 70_000}))
+
+
+def test_an_app_need_not_be_named_where_there_is_but_one(journal: Journal) -> None:
+    town = Town(journal, PeerSettings(apps=["ios"]))
+
+    assert 32 == len(values(town.command("register", {"token": TOKEN}))["node"])
+    assert "item-not-found" == condition(Town(journal).command("register", {"token": TOKEN}))
+
+
 @pytest.mark.parametrize(
     "stanza",
     [

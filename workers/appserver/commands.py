@@ -115,7 +115,10 @@ class Commands:
         return Command(f"Forget at {provider.upper()}", (_text("device-id", "Device", is_required=True),), run)
 
     def _register(self, asker: JID, fields: Mapping[str, str]) -> tuple[Field, ...]:
-        return self._added(asker, fields.get("app", ""), fields)
+        app = fields.get("app", "")
+        if not app and len(self._apps.apps) == 1:
+            (app,) = self._apps.apps
+        return self._added(asker, app, fields)
 
     def _unregister(self, asker: JID, fields: Mapping[str, str]) -> tuple[Field, ...]:
         if not fields.get("node"):

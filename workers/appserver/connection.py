@@ -33,6 +33,9 @@ STEADY_S: Final = 10.0
 ANSWER_S: Final = 15.0
 """for a ping's answer, or anything else"""
 
+CONFLICT: Final = "conflict"
+"""the stream error for a component that is connected already"""
+
 DRAIN_S: Final = 5.0
 """for what is in hand when we stop"""
 
@@ -70,8 +73,7 @@ class Connection:
             except (OSError, StreamEnded, StreamError, gevent.Timeout) as error:
                 is_refusal = isinstance(error, StreamEnded) and error.is_refusal
                 if not self._stopping.is_set():
-                    level = log.error if is_refusal else log.warning
-                    level("app_server_disconnected", component=self.domain, why=str(error) or type(error).__name__)
+                    self._say(error)
             finally:
                 was_steady = self.is_up and time.monotonic() - started >= STEADY_S
                 self._close()
@@ -79,6 +81,12 @@ class Connection:
             # Whoever was refused would be refused again, until an operator has put it right.
             most_s = self._settings.retry_most
             self._stopping.wait(most_s if is_refusal else pause_s(failures, most_s=most_s))
+
+    def _say(self, error: BaseException) -> None:
+        """A refusal somebody has to put right at the server; but one of two processes is a spare, and is told so."""
+        why = str(error) or type(error).__name__
+        is_refused = isinstance(error, StreamEnded) and error.is_refusal and why != CONFLICT
+        (log.error if is_refused else log.warning)("app_server_disconnected", component=self.domain, why=why)
 
     def stop(self) -> None:
         """Answer what is in hand, say goodbye, and end `run`. Returns when that is done, within `DRAIN_S`."""

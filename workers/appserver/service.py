@@ -25,6 +25,9 @@ from workers.appserver.settings import WAKE, PeerSettings
 
 log = get_logger(__name__)
 
+LARGEST: Final = 65_536
+"""bytes of a stanza that is looked into: commands and publishes are small"""
+
 _NODE: Final = re.compile(r"[0-9a-f]{32}")
 
 FEATURES: Final = (ns.PUSH, ns.DISCO_INFO, ns.DISCO_ITEMS, ns.COMMANDS, ns.PING, ns.VERSION, ns.PUBSUB, ns.DATA_FORMS)
@@ -57,6 +60,8 @@ class Service:
 
     def _answer(self, iq: Element) -> bytes:
         """The payload of the result. Raises StanzaError, StoreError, NotAnElement, JIDError."""
+        if len(iq.raw) > LARGEST:
+            raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, f"more than {LARGEST} bytes")
         if len(iq.children) != 1:
             raise StanzaError(StanzaCondition.BAD_REQUEST, "an iq request has exactly one payload")
         if JID.parse(iq.attrs.get("to", "")) != JID.parse(self._domain):

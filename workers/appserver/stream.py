@@ -17,8 +17,8 @@ from gateway.xmpp.event import StreamClosed, StreamOpened
 from gateway.xmpp.limits import ParserLimits
 from gateway.xmpp.parser import StreamParser
 
-LIMITS: Final = ParserLimits(stanza_bytes=65536, depth=32)
-"""of what a server sends us: commands and publishes are small"""
+LIMITS: Final = ParserLimits(stanza_bytes=4 * 1024 * 1024, depth=10_000, attributes=10_000)
+"""Far beyond what servers let their users send: or else one of those could end the connection of all."""
 
 CLOSING: Final = b"</stream:stream>"
 

@@ -102,12 +102,6 @@ STANDARDS: Final = (
         xep=Xep(440, "1.0.0"),
     ),
     Standard(
-        "Message Displayed Synchronization",
-        "gateway.features.pep",
-        "Its node, with `max` items and nobody else's eyes; what is displayed is off the badge. No server assist.",
-        xep=Xep(490, "1.0.1"),
-    ),
-    Standard(
         "Stream Limits Advertisement",
         "gateway.session.stream",
         "`max-bytes` and `idle-seconds`.",

@@ -86,6 +86,7 @@ CHATSTATES: Final = "http://jabber.org/protocol/chatstates"  # XEP-0085
 RECEIPTS: Final = "urn:xmpp:receipts"  # XEP-0184
 MARKERS: Final = "urn:xmpp:chat-markers:0"  # XEP-0333
 DISPLAYED: Final = "urn:xmpp:mds:displayed:0"  # XEP-0490
+DISPLAYED_ASSIST: Final = "urn:xmpp:mds:server-assist:0"  # XEP-0490
 CARBONS: Final = "urn:xmpp:carbons:2"  # XEP-0280
 CARBONS_RULES: Final = "urn:xmpp:carbons:rules:0"  # XEP-0280
 FORWARD: Final = "urn:xmpp:forward:0"  # XEP-0297

@@ -21,13 +21,14 @@ SERVICE = "push.localhost"
 
 
 @contextmanager
-def waking(directory: Path, *, accounts: int = 40) -> Iterator[Pieces]:
-    """The server, with an app `chat`."""
+def waking(directory: Path, *, accounts: int = 40, more: Settings | None = None) -> Iterator[Pieces]:
+    """The server, with an app `chat`, and `more` settings."""
     service_account = directory / "service-account.json"
     service_account.write_text("{}")
     settings: Settings = {
         "smacks": {"smacks_max_ack_delay": 0.5},
         "push.apps.chat": {"provider": "fcm", "service_account_file": str(service_account)},
+        **(more or {}),
     }
     with pieces(directory, commands=("sweeper",), settings=settings) as server:
         server.add_accounts(accounts)

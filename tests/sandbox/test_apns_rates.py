@@ -11,6 +11,7 @@ OTHER_DEVICE = "b2" * 32
 
 def test_too_many_requests_are_counted_for_each_device(sandbox: Sandbox) -> None:
     sandbox.behaviour = Behaviour(apns_device_per_minute=3)
+    sandbox.clock.stop()
     headers = headers_for(provider_token(sandbox))
     with ApnsClient(sandbox) as client:
         replies = [client.push(headers) for _ in range(4)]

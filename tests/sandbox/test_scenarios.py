@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 
 from tests.sandbox.clients import (
@@ -161,8 +162,20 @@ def test_the_clock_can_be_read(sandbox: Sandbox) -> None:
     control(sandbox, "POST", "/control/clock", {"advance_s": 100})
     clock = control(sandbox, "GET", "/control/clock").json()
 
-    assert 100 == clock["ahead_s"]
+    assert (100, False) == (clock["ahead_s"], clock["stopped"])
     assert abs(clock["now"] - sandbox.clock.now()) < 60
+
+
+def test_the_clock_can_stand_still(sandbox: Sandbox) -> None:
+    stopped = control(sandbox, "POST", "/control/clock", {"stopped": True}).json()
+    gevent.sleep(0.05)
+    later = control(sandbox, "POST", "/control/clock", {"advance_s": 10}).json()
+    going = control(sandbox, "POST", "/control/clock", {"stopped": False}).json()
+
+    assert stopped["stopped"]
+    assert pytest.approx(10, abs=0.001) == later["now"] - stopped["now"]
+    assert not going["stopped"]
+    assert 0 <= going["now"] - later["now"] < 60
 
 
 def test_scenarios_are_read_from_toml_as_from_json() -> None:

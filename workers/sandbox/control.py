@@ -120,8 +120,7 @@ class Control:
             case "GET", ["clock"]:
                 return self._time()
             case "POST", ["clock"]:
-                self._state.clock.advance(msgspec.json.decode(request.body, type=ClockForm).advance_s)
-                return self._time()
+                return self._move(msgspec.json.decode(request.body, type=ClockForm))
             case "POST", ["seed"]:
                 form = msgspec.json.decode(request.body, type=SeedForm)
                 self._state.faults.seed(form.seed)
@@ -161,8 +160,16 @@ class Control:
             case _:
                 return None
 
-    def _time(self) -> dict[str, float]:
-        return {"now": self._state.clock.now(), "ahead_s": self._state.clock.ahead_s}
+    def _move(self, form: ClockForm) -> dict[str, Any]:
+        clock = self._state.clock
+        if form.stopped is not None:
+            (clock.stop if form.stopped else clock.go_on)()
+        clock.advance(form.advance_s)
+        return self._time()
+
+    def _time(self) -> dict[str, Any]:
+        clock = self._state.clock
+        return {"now": clock.now(), "ahead_s": clock.ahead_s, "stopped": clock.is_stopped}
 
     def _ping(self) -> dict[str, Any]:
         answers = self._reach.ping(PING_TIMEOUT_S)

@@ -36,9 +36,10 @@ class KeyForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class ClockForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """POST /control/clock."""
+    """POST /control/clock. Without `stopped` the time goes on, or stands still, as before."""
 
-    advance_s: float
+    advance_s: float = 0.0
+    stopped: bool | None = None
 
 
 class SeedForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -97,7 +97,8 @@ def test_kalyke_pushes_with_a_token(sandbox: Sandbox) -> None:
 
 def test_firebase_admin_pushes_and_reads_the_errors(sandbox: Sandbox) -> None:
     sandbox.arm_fcm("busy", reason="QUOTA_EXCEEDED")
-    tokens = ["device", "fail-UNREGISTERED-x", "fail-SENDER_ID_MISMATCH-x", "busy", "fail-THIRD_PARTY_AUTH_ERROR-x"]
+    failing = (f"fail-{code}-x" for code in ("UNREGISTERED", "SENDER_ID_MISMATCH", "THIRD_PARTY_AUTH_ERROR"))
+    tokens = ["device", *failing, "busy", "fail-INVALID_ARGUMENT-x"]
 
     outcomes = run_client(sandbox, "firebase_push", *tokens)
 
@@ -105,8 +106,9 @@ def test_firebase_admin_pushes_and_reads_the_errors(sandbox: Sandbox) -> None:
         ["sent", PROJECT_ID],
         ["UnregisteredError", "NOT_FOUND"],
         ["SenderIdMismatchError", "PERMISSION_DENIED"],
-        ["QuotaExceededError", "RESOURCE_EXHAUSTED"],
         ["ThirdPartyAuthError", "UNAUTHENTICATED"],
+        ["QuotaExceededError", "RESOURCE_EXHAUSTED"],
+        ["InvalidArgumentError", "INVALID_ARGUMENT"],
     ] == outcomes
     assert {"kind": "wake"} == sandbox.record.since(0, token="device")[0].payload["message"]["data"]
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from workers.sandbox.behaviour import Behaviour
 from workers.sandbox.server import Addresses, Sandbox
 
 
@@ -21,9 +20,4 @@ def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbo
 def sandbox(running_sandbox: Sandbox) -> Iterator[Sandbox]:
     """A sandbox without faults, devices and records."""
     yield running_sandbox
-    running_sandbox.faults.disarm()
-    running_sandbox.apns_devices.forget()
-    running_sandbox.fcm_devices.forget()
-    running_sandbox.webpush_devices.forget()
-    running_sandbox.record.clear()
-    running_sandbox.behaviour = Behaviour()
+    running_sandbox.reset()

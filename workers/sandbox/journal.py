@@ -1,6 +1,8 @@
 """A bounded list that numbers its entries and lets a test wait for the next one."""
 
+import itertools
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 import gevent
@@ -40,18 +42,24 @@ class Journal(Generic[Entry]):
 
     def since(self, seq: int = 0, **wanted: Any) -> list[Entry]:
         """The entries numbered above `seq` whose fields equal `wanted` (token="...", provider="apns")."""
-        return [
-            entry
-            for entry in self._entries
-            if entry.seq > seq and all(getattr(entry, name) == value for name, value in wanted.items())
-        ]
+        return [entry for entry in self._newer(seq) if _fits(entry, wanted)]
 
     def wait(self, seq: int = 0, *, timeout_s: float, count: int = 1, **wanted: Any) -> list[Entry]:
         """Like `since`, but wait up to `timeout_s` seconds for `count` of them; returns what there is then."""
+        seen, fitting = seq, 0
         with gevent.Timeout(timeout_s, False):
-            while len(self.since(seq, **wanted)) < count:
+            while True:
+                # Only what is new is looked at: a test may wait for ten thousand.
+                for entry in self._newer(seen):
+                    seen, fitting = entry.seq, fitting + _fits(entry, wanted)
+                if fitting >= count:
+                    break
                 self._arrival.wait()
         return self.since(seq, **wanted)
+
+    def _newer(self, seq: int) -> list[Entry]:
+        """The entries numbered above `seq`, oldest first."""
+        return list(itertools.takewhile(lambda entry: entry.seq > seq, reversed(self._entries)))[::-1]
 
     def forget(self) -> int:
         """Forget the entries, but go on numbering; returns how many there were."""
@@ -63,3 +71,7 @@ class Journal(Generic[Entry]):
     def last_seq(self) -> int:
         """The number of the newest entry ever, 0 if there was none."""
         return self._last_seq
+
+
+def _fits(entry: Numbered, wanted: Mapping[str, Any]) -> bool:
+    return all(getattr(entry, name) == value for name, value in wanted.items())

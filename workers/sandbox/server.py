@@ -185,8 +185,9 @@ class Sandbox:
         return self.control.director
 
     def reset(self) -> None:
-        """As just started, but for connections, keys, provider tokens, the numbering and the time."""
+        """As just started, but for connections, keys, provider tokens, the numbering and by how much time was moved."""
         self.director.stop()
+        self.clock.go_on()
         self.faults.disarm()
         self.faults.seed(1)
         self._state.forget()

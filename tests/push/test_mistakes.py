@@ -78,6 +78,7 @@ CERTAIN = [
     ("project-not-found", google("NOT_FOUND")),
     ("vapid-key-changed", web("VapidPkHashMismatch")),
     ("vapid-subject-refused", web("BadJwtToken", app=AppSettings(vapid_subject="mailto:me@localhost"))),
+    ("vapid-halves-apart", web("vapid_key_file: x.pem: vapid_public_key is not the public half of this key")),
     ("endpoint-gone", web("status 410")),
     ("endpoint-private", web("endpoint address not public")),
     ("endpoint-malformed", web("endpoint malformed")),

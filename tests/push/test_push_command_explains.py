@@ -232,3 +232,94 @@ def test_accounts_in_letters_are_hashed_with_the_key_of_the_log(config: Path, to
 
     assert first == second
     assert first.startswith("hash:")
+
+
+def web_push(config: Path, sandbox: Sandbox) -> tuple[str, ...]:
+    """A browser that subscribed to an app of its own at the sandbox; what names it to `push test`."""
+    where = sandbox.addresses
+    text = f"""
+[push.apps.web]
+provider = "webpush"
+vapid_key_file = "{where["vapid_key_file"]}"
+vapid_subject = "mailto:push@example.org"
+ca_file = "{where["ca_file"]}"
+allow_private = true
+"""
+    config.write_text(config.read_text() + text)
+    it = sandbox.subscribe().as_json()
+    return "web", it["endpoint"], "--p256dh", it["keys"]["p256dh"], "--auth", it["keys"]["auth"]
+
+
+def test_a_browser_can_be_pushed(config: Path, sandbox: Sandbox) -> None:
+    done = call(config, "test", *web_push(config, sandbox))
+
+    assert 0 == done.returncode, done.stderr
+    assert 1 == len(sandbox.record.since(provider="webpush", status=201))
+
+
+def test_a_dry_run_for_a_browser_hides_its_endpoint(config: Path, sandbox: Sandbox) -> None:
+    words = web_push(config, sandbox)
+    done = call(config, "test", *words, "--dry-run", "--json")
+    request = in_json(done)["request"]
+
+    assert 0 == done.returncode, done.stderr
+    assert words[1] not in done.stdout
+    assert request["url"].endswith("/(endpoint)")
+    assert ("high", "vapid (hidden)") == (request["headers"]["urgency"], request["headers"]["authorization"])
+    assert "message" == request["payload"]["kind"]
+    assert 0 == len(sandbox.record.since())
+
+
+def test_a_subscription_that_has_ended_is_named(config: Path, sandbox: Sandbox) -> None:
+    words = web_push(config, sandbox)
+    sandbox.arm_webpush(words[1], status=410)
+
+    assert ["endpoint-gone"] == mistakes(config, "test", *words)
+
+
+def test_another_vapid_key_than_the_one_subscribed_with_is_named(config: Path, sandbox: Sandbox) -> None:
+    words = web_push(config, sandbox)
+    sandbox.arm_webpush(words[1], status=403)
+
+    assert ["vapid-key-changed"] == mistakes(config, "test", *words)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "mistake"),
+    [
+        (GOOGLES, "endpoint-malformed"),
+        ("no-url", "endpoint-malformed"),
+    ],
+)
+def test_what_is_no_endpoint_is_named(config: Path, sandbox: Sandbox, endpoint: str, mistake: str) -> None:
+    web_push(config, sandbox)
+
+    assert [mistake] == mistakes(config, "test", "web", endpoint)
+
+
+@pytest.mark.parametrize("endpoint", ["https://127.0.0.1/x", "http://example.org/x", "https://example.org:25/x"])
+def test_an_endpoint_that_leads_astray_is_named(config: Path, sandbox: Sandbox, endpoint: str) -> None:
+    web_push(config, sandbox)
+    config.write_text(config.read_text().replace("allow_private = true", "allow_private = false"))
+
+    assert ["endpoint-private"] == mistakes(config, "test", "web", endpoint)
+
+
+def test_an_app_server_that_nobody_is_connected_for_is_named(config: Path) -> None:
+    text = '\n[push.apps.other]\nprovider = "appserver"\nservice = "push.elsewhere.example"\n'
+    config.write_text(config.read_text() + text)
+
+    assert 0 == call(config, "check", "other", "--offline").returncode
+    assert ["app-server-does-not-answer"] == mistakes(config, "check", "other")
+    assert ["app-server-does-not-answer"] == mistakes(config, "test", "other", "a-node")
+
+
+def test_a_dry_run_for_an_app_server_shows_what_would_be_published(config: Path) -> None:
+    text = '\n[push.apps.other]\nprovider = "appserver"\nservice = "push.elsewhere.example"\n'
+    config.write_text(config.read_text() + text)
+    done = call(config, "test", "other", "a-secret-node", "--dry-run")
+
+    assert 0 == done.returncode, done.stderr
+    assert "iq set push.elsewhere.example" in done.stdout
+    assert "<publish node='(device token)'>" in done.stdout
+    assert "a-secret-node" not in done.stdout

@@ -37,6 +37,15 @@ WEB_PUSH: Final[tuple[Mistake, ...]] = (
         said=r"\bVapidPkHashMismatch\b|status 40[13]\b|Forbidden|Unauthorized",
     ),
     Mistake(
+        name="vapid-halves-apart",
+        title="The public key in the configuration is not that of the key file",
+        shows="`vapid_public_key is not the public half of this key`",
+        means="Clients would subscribe with one key, and pushes be signed with another: all would be refused.",
+        remedy="Set vapid_public_key to the one that is named there; after a mix-up of files, put the former key back.",
+        providers=(WEBPUSH,),
+        said=r"vapid_public_key is not the public half",
+    ),
+    Mistake(
         name="endpoint-gone",
         title="The subscription has ended",
         shows="404 or 410",

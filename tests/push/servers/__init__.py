@@ -1,0 +1,1 @@
+"""Programs that run servers written elsewhere, for our clients to speak to."""

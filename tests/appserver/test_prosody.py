@@ -248,6 +248,35 @@ def test_who_unregisters_is_not_known_any_more(town: Town) -> None:
     phone.close()
 
 
+def test_a_device_is_no_account_of_ours(town: Town) -> None:
+    phone = town.prosody.client("juliet").login()
+    node = command(phone, "register", app="demo-ios", token="09" * 32)["node"]
+    phone.close()
+    ours = town.wakegate.client(town.wakegate.account()).login()
+    ours.send_message(f"{node}@{PUSH_SERVICE}", "psst", "m1")
+    answer = ours.wait_for(lambda one: one.get("id") == "m1")
+    ours.close()
+
+    assert "error" == answer.get("type")
+    assert node not in town.wakegate.command("user", "list")
+    assert [] == pushes_for(town, "09" * 32)
+
+
+def test_why_a_device_was_pushed_can_be_asked(town: Town) -> None:
+    phone = town.prosody.client("juliet").login()
+    registered = command(phone, "register", app="demo-ios", token="0a" * 32)
+    enable(phone, registered)
+    phone.wait_accepted()
+    phone.cut()
+    town.send("juliet")
+    town.wait_push("0a" * 32)
+
+    town.wakegate.wait(
+        lambda: "delivered" in town.wakegate.command("push", "trace", f"{registered['node']}@{PUSH_SERVICE}", "--json"),
+        "the trace",
+    )
+
+
 def test_neither_people_nor_tokens_nor_secrets_are_in_the_log(town: Town) -> None:
     phone = town.prosody.client("juliet").login()
     registered = command(phone, "register", app="demo-ios", token="08" * 32)

@@ -25,7 +25,9 @@ SETS: dict[str, frozenset[str]] = {
     "all but disco and ping": ALL - {"disco", "ping"},
     "carbons and archive": frozenset({"carbons", "mam", "mam-preferences"}),
     "client state, offline messages": frozenset({"csi", "offline", "offline-retrieval"}),
-    "eventing, blocking": frozenset({"pep", "caps", "avatar-conversion", "bookmarks-conversion", "blocking"}),
+    "eventing, blocking": frozenset(
+        {"pep", "caps", "avatar-conversion", "bookmarks-conversion", "displayed", "blocking"}
+    ),
 }
 
 

@@ -278,6 +278,15 @@ def test_a_count_of_nothing_takes_back_what_waits(town: Town) -> None:
     assert [] == town.kept(found["node"])
 
 
+def test_while_redis_is_away_the_peer_is_told_to_come_again(redis_url: str) -> None:
+    town = Town(Journal(redis_url, timeout_s=0.1))  # never started: as if nobody answered
+    payload = f"<pubsub xmlns='{ns.PUBSUB}'><publish node='{'0' * 32}'><item><notification xmlns='{ns.PUSH}'/></item>"
+    answer = town.ask(f"{payload}</publish></pubsub>", from_="peer.example")
+
+    assert "internal-server-error" == condition(answer)
+    assert "wait" == answer.find("error").get("type")  # type: ignore[union-attr]
+
+
 # the rest
 
 

@@ -328,6 +328,12 @@ def test_one_that_cannot_be_reached_from_here_is_not_asked(town: Town) -> None:
     assert Later(None, "remote-server-not-found") == outcome
 
 
+def test_what_is_no_address_is_refused_for_good(town: Town) -> None:
+    push = a_foreign_push(a_registration(service="@@"))
+
+    assert Refused("jid-malformed", alert=True) == town.servers.of("@@").send(push)
+
+
 def test_an_expired_push_is_not_sent(town: Town) -> None:
     town.connect()
 

@@ -10,7 +10,7 @@ from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 from gateway.sections import ComponentsSettings, ServerSettings
 from gateway.settings import Settings
-from gateway.xmpp.jid import JID
+from gateway.xmpp.jid import JID, JIDError
 from workers.push.breaker import Breaker, BreakerRules
 from workers.push.providers.appserver.client import Client
 from workers.push.providers.appserver.provider import AppServerProvider
@@ -49,9 +49,12 @@ class AppServers:
         return cls(Client(mailbox), domain=domain, request_timeout_s=request_timeout_s)
 
     def of(self, service: str) -> AppServerProvider:
-        """The provider for an app server's JID. Raises JIDError. Those that cannot be reached share one."""
-        jid = JID.parse(service)
-        name = jid.domain if self._client.is_within_reach(jid) else ""
+        """The provider for an app server's JID. Those that cannot be reached share one, as do those that are none."""
+        try:
+            jid = JID.parse(service)
+            name = jid.domain if self._client.is_within_reach(jid) else ""
+        except JIDError:
+            jid, name = JID.parse(self._domain), ""
         provider = self._providers.get(name)
         if provider is None:
             provider = self._providers[name] = AppServerProvider(

@@ -24,10 +24,11 @@ NAME: Final = "unread"
 
 
 def traits(event: StanzaTraits) -> None:
-    """A correction (XEP-0308) is no message more."""
-    stanza = event.stanza
-    event.displayed = stanza.has(ns.MARKERS, "displayed") and stanza.attrs.get("type") != "error"
-    event.uncounted = stanza.has(ns.CORRECTION, "replace")
+    """A correction (XEP-0308) is no message more, nor is what a room shows of its history to who comes in."""
+    stanza, type_ = event.stanza, event.stanza.attrs.get("type")
+    event.displayed = stanza.has(ns.MARKERS, "displayed") and type_ != "error"
+    is_history = type_ == "groupchat" and stanza.has(ns.DELAY, "delay")
+    event.uncounted = is_history or stanza.has(ns.CORRECTION, "replace")
 
 
 def count_nothing(event: StanzaTraits) -> None:

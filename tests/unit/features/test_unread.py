@@ -32,6 +32,9 @@ def flags(type_: str, inner: str, features: Features | None = None) -> set[str]:
         ("chat", f"<displayed xmlns='{ns.DISPLAYED}'/>", ""),
         ("chat", f"<sent xmlns='{ns.CARBONS}'>{MARKER}</sent>", ""),
         ("chat", CORRECTION, "o"),
+        ("groupchat", "<body>x</body>", ""),
+        ("groupchat", f"<body>x</body><delay xmlns='{ns.DELAY}' stamp='2026-01-01T00:00:00Z'/>", "o"),
+        ("chat", f"<body>x</body><delay xmlns='{ns.DELAY}' stamp='2026-01-01T00:00:00Z'/>", ""),
         *(("chat", f"<{verb} xmlns='{ns.CALLS}' id='c'/>", "") for verb in ("propose", "ringing")),
         *(
             ("chat", f"<{verb} xmlns='{ns.CALLS}' id='c'/>", "x")

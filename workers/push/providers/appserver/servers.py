@@ -27,12 +27,15 @@ class AppServers:
         request_timeout_s: float,
         rules: BreakerRules | None = None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`clock` (UNIX seconds) is for expiry, `monotonic` for breakers."""
         self._client = client
         self._domain = domain
         self._timeout_s = request_timeout_s
         self._rules = rules or BreakerRules()
         self._clock = clock
+        self._monotonic = monotonic
         self._providers: dict[str, AppServerProvider] = {}
 
     @classmethod
@@ -59,7 +62,7 @@ class AppServers:
         if provider is None:
             provider = self._providers[name] = AppServerProvider(
                 self._client,
-                Breaker(self._rules, clock=self._clock),
+                Breaker(self._rules, clock=self._monotonic),
                 service=jid,
                 domain=self._domain,
                 request_timeout_s=self._timeout_s,

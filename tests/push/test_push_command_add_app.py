@@ -63,6 +63,35 @@ def test_an_iphone_app_is_added_checked_and_pushed_to(home: Path, sandbox: Sandb
     assert 1 == len(sandbox.record.since(token=DEVICE))
 
 
+@pytest.mark.parametrize("provider", ["apns", "fcm", "webpush"])
+def test_an_app_at_the_sandbox_needs_its_directory_and_nothing_else(
+    home: Path, sandbox: Sandbox, provider: str
+) -> None:
+    directory = Path(sandbox.addresses["ca_file"]).parents[1]
+    added = add("app", "--provider", provider, "--sandbox", str(directory))
+    checked = call(Path("wakegate.toml"), "check", "app", "--deep")
+
+    assert 0 == added.returncode, added.stderr
+    assert 0 == checked.returncode, checked.stderr
+    assert provider == section(home, "app")["provider"]
+
+
+def test_a_sandbox_that_never_ran_is_said_not_to_have(home: Path) -> None:
+    done = add("app", "--provider", "fcm", "--sandbox", "nowhere")
+
+    assert 1 == done.returncode
+    assert "start `wakegate sandbox --data-dir nowhere` first" in done.stderr
+
+
+def test_an_app_of_an_earlier_file_is_not_written_a_second_time(home: Path, sandbox: Sandbox) -> None:
+    add("chat-ios", *ios(sandbox))
+    done = call(Path("second.toml"), "add-app", "chat-ios", "--yes", *ios(sandbox), "--config", "wakegate.toml")
+    other = call(Path("wakegate.toml"), "add-app", "chat-ios", "--yes", *ios(sandbox), "--config", "wakegate.toml")
+
+    assert (1, 1) == (done.returncode, other.returncode)
+    assert "already" in done.stderr
+
+
 def test_credentials_and_their_directory_are_their_owner_s_alone(home: Path, sandbox: Sandbox) -> None:
     add("chat-ios", *ios(sandbox))
     add("droid", *android(sandbox))

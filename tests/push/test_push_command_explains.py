@@ -111,6 +111,18 @@ def test_a_key_that_apple_does_not_know_leaves_a_choice(config: Path) -> None:
     assert "key-revoked" in found
 
 
+@pytest.mark.parametrize("ahead_s", [7200, -7200])
+def test_a_clock_that_is_wrong_is_named(config: Path, sandbox: Sandbox, ahead_s: int) -> None:
+    sandbox.clock.advance(ahead_s)
+    try:
+        apple, google = mistakes(config, "test", "chat", DEVICE), mistakes(config, "check", "droid")
+    finally:
+        sandbox.clock.advance(-ahead_s)
+
+    assert "clock-wrong-at-apple" in apple
+    assert ["clock-wrong-at-google"] == google
+
+
 def test_google_s_details_tell_a_disabled_api_from_a_missing_role(config: Path, sandbox: Sandbox) -> None:
     detail = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SERVICE_DISABLED"}
     said = "Firebase Cloud Messaging API has not been used in project 1 before or it is disabled."

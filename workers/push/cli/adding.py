@@ -15,7 +15,8 @@ import click
 from gateway.configuration import DEFAULT_FILE, files, sections
 from gateway.settings import ConfigError, file_faults, load, warnings
 from workers.push.cli.answers import CREDENTIALS, WEBPUSH, Answers
-from workers.push.cli.verdict import Verdict, judge
+from workers.push.cli.sandboxed import values_for
+from workers.push.cli.verdict import judge
 from workers.push.configure import placing, section
 from workers.push.credential import CredentialError
 from workers.push.settings import AVAILABLE, CONTENTS, AppSettings, PushSettings
@@ -50,6 +51,11 @@ def _flags(command: F) -> F:
 @click.command(name="add-app")
 @click.argument("name")
 @_flags
+@click.option("--allow-private", is_flag=True, help="Web Push: endpoints may be in private networks.")
+@click.option(
+    "--sandbox", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="What is not given is that of `wakegate sandbox --data-dir DIR`.",
+)  # fmt: skip
 @click.option("--yes", is_flag=True, help="Ask nothing: what is missing is wrong use.")
 @click.option("--offline", is_flag=True, help="Do not ask the provider whether it takes the credential.")
 @click.option("--replace", is_flag=True, help="Change an app that is there; what is not given stays as it was.")
@@ -57,7 +63,15 @@ def _flags(command: F) -> F:
     "--config", "-c", type=click.Path(dir_okay=False, path_type=Path), multiple=True,
     help=f"Settings; the last file is written, and made if need be. Default: {DEFAULT_FILE}.",
 )  # fmt: skip
-def add_app(name: str, yes: bool, offline: bool, replace: bool, config: tuple[Path, ...], **given: str | None) -> int:
+def add_app(
+    name: str,
+    sandbox: Path | None,
+    yes: bool,
+    offline: bool,
+    replace: bool,
+    config: tuple[Path, ...],
+    **given: str | bool | None,
+) -> int:
     """Put an app into the configuration as [push.apps.NAME]: judge its credential, copy it to a safe place, write.
 
     What is not given is asked. Credentials are copied to `credentials` beside the configuration, for its owner only.
@@ -67,25 +81,16 @@ def add_app(name: str, yes: bool, offline: bool, replace: bool, config: tuple[Pa
     """
     if not section.is_name(name):
         raise click.UsageError(f"NAME is made of letters, digits, _ and -: got {name!r}")
+    if sandbox is not None:
+        defaults = values_for(str(given["provider"] or ""), sandbox)
+        given = {**defaults, **{flag: value for flag, value in given.items() if value}}
     all_files = files(config) or (DEFAULT_FILE,)
-    file = all_files[-1]
+    file, path = all_files[-1], ("push", "apps", name)
+    former = _former(all_files, name, replace=replace)
     text = _text_of(file)
-    path = ("push", "apps", name)
-    former = section.held(text, path)
-    unknown = set(former) - {setting.name for setting in dataclasses.fields(AppSettings)}
-    if former and not replace:
-        raise click.ClickException(f"[push.apps.{name}] is in {file} already: --replace changes it")
-    if unknown:
-        raise click.ClickException(f"[push.apps.{name}] has settings that are not known: {', '.join(sorted(unknown))}")
     fields = Answers.of(given, former, asks=not yes).complete()
     with _vapid_key(name, fields) as is_new:
-        verdict = _judged(name, fields, offline=offline)
-        for line in verdict.lines():
-            click.echo(line, err=not verdict.ok)
-        if not verdict.ok and not verdict.unasked:
-            raise click.ClickException("nothing was written")
-        if verdict.unasked:
-            click.echo(f"The provider cannot be asked now, so its word is missing; later: wakegate push check {name}")
+        _judge(name, fields, offline=offline)
         section.with_section(text, path, fields, replace=replace)  # or it fails before anything is copied
         if not yes:
             click.confirm(f"Write [push.apps.{name}] to {file}?", default=True, abort=True)
@@ -95,6 +100,21 @@ def add_app(name: str, yes: bool, offline: bool, replace: bool, config: tuple[Pa
     if is_new:
         click.echo(f"the new VAPID key is {fields['vapid_key_file']}: keep a copy, every subscription is bound to it")
     return _checked(all_files, name, is_known=bool(former))
+
+
+def _former(all_files: tuple[Path, ...], name: str, *, replace: bool) -> dict[str, Any]:
+    """What the section holds now. Raises ClickException if it is not to be changed, or not here, or is not right."""
+    path = ("push", "apps", name)
+    for other in all_files[:-1]:
+        if section.held(_text_of(other), path):
+            raise click.ClickException(f"[push.apps.{name}] is in {other} already: name that file as the last one")
+    former = section.held(_text_of(all_files[-1]), path)
+    if former and not replace:
+        raise click.ClickException(f"[push.apps.{name}] is in {all_files[-1]} already: --replace changes it")
+    unknown = set(former) - {setting.name for setting in dataclasses.fields(AppSettings)}
+    if unknown:
+        raise click.ClickException(f"[push.apps.{name}] has settings that are not known: {', '.join(sorted(unknown))}")
+    return former
 
 
 def _text_of(file: Path) -> str:
@@ -128,8 +148,16 @@ def _vapid_key(name: str, fields: dict[str, Any]) -> Iterator[bool]:
         yield True
 
 
-def _judged(name: str, fields: dict[str, Any], *, offline: bool) -> Verdict:
-    return judge(PushSettings(apps={name: AppSettings(**fields)}), name, offline=offline, deep=True)
+def _judge(name: str, fields: dict[str, Any], *, offline: bool) -> None:
+    """Say what there is to say. Raises ClickException if the app cannot work."""
+    apps = PushSettings(apps={name: AppSettings(**fields)})
+    verdict = judge(apps, name, offline=offline, deep=True)
+    for line in verdict.lines():
+        click.echo(line, err=not verdict.ok)
+    if not verdict.ok and not verdict.unasked:
+        raise click.ClickException("nothing was written")
+    if verdict.unasked:
+        click.echo(f"The provider cannot be asked now, so its word is missing; later: wakegate push check {name}")
 
 
 def _place(file: Path, name: str, fields: dict[str, Any], *, replace: bool) -> None:

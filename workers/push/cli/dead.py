@@ -15,7 +15,7 @@ from gateway.settings import Settings
 from workers.push.cli.access import hashed, journal_of
 from workers.push.mistakes import Case
 from workers.push.mistakes.diagnosis import diagnose, in_words
-from workers.push.settings import PushSettings
+from workers.push.settings import APPSERVER, PushSettings
 
 MOST = 100_000
 
@@ -72,7 +72,8 @@ def explain(letter: str, as_json: bool, accounts: bool, config: tuple[Path, ...]
     shown = _shown(settings, letter, fields, accounts=accounts)
     app = settings.of(PushSettings).apps.get(fields["app"])
     said = fields["why"] if app is not None or not fields["app"] else "unknown-app"
-    findings = diagnose(Case(said=said, provider=app.provider if app is not None else "", app=app))
+    provider = app.provider if app is not None else "" if fields["app"] else APPSERVER
+    findings = diagnose(Case(said=said, provider=provider, app=app))
     if as_json:
         click.echo(json.dumps({**shown, "mistakes": [it.to_json() for it in findings]}, ensure_ascii=False))
         return 0

@@ -1,6 +1,6 @@
 """How the sandbox behaves as long as no fault strikes. POST /control/settings changes it while it runs."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -13,6 +13,12 @@ class Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     fcm_strict_devices: bool = False
     """False: any token is a registered app instance. True: registered ones only."""
+
+    apns_connections: Literal["served", "refused", "hanging"] = "served"
+    """`refused`: reset at once, open ones too, as if nobody listened. `hanging`: accepted, and then not a byte."""
+
+    fcm_connections: Literal["served", "refused", "hanging"] = "served"
+    """The same for FCM and its token endpoint."""
 
     apns_max_concurrent_streams: Annotated[int, msgspec.Meta(ge=1, le=10000)] = 1000
     """Offered once a valid provider token was seen (or at once with a certificate); before that it is 1."""

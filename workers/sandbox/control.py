@@ -10,7 +10,7 @@ import msgspec
 from gateway.errors import WakegateError
 from workers.sandbox.apns.credential import ProviderKey
 from workers.sandbox.behaviour import Behaviour
-from workers.sandbox.faults import BadFault, Provider
+from workers.sandbox.faults import BadFault, Provider, read_fault
 from workers.sandbox.forms import ClockForm, KeyForm, SeedForm
 from workers.sandbox.http import HttpRequest, HttpResponse, json_response
 from workers.sandbox.journal import Journal
@@ -150,6 +150,11 @@ class Control:
                 return self._register_key(request.body)
             case "DELETE", "apns", ["keys", key_id]:
                 return {"revoked": self._state.keys.revoke(key_id)}
+            case "POST", "fcm", ["token-endpoint"]:
+                self._state.faults.arm("oauth", read_fault(request.body))
+                return {"faults": self._state.faults.listing()}
+            case "DELETE", "fcm", ["token-endpoint"]:
+                return {"disarmed": self._state.faults.disarm("oauth")}
             case "DELETE", "fcm", ["access-tokens"]:
                 return {"revoked": self._reach.revoke()}
             case "POST", "fcm", ["maintenance"]:

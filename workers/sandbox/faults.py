@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.errors import WakegateError
 
-Provider = Literal["apns", "fcm", "webpush"]
+Provider = Literal["apns", "fcm", "webpush", "oauth"]
 Action = Literal["answer", "goaway", "reset", "close", "ignore"]
 
 

@@ -14,7 +14,7 @@ from gevent.server import StreamServer
 from gateway.telemetry import get_logger
 from workers.sandbox.http import HttpHandler
 from workers.sandbox.http2 import Http2Connection
-from workers.sandbox.listening import address_of, listen
+from workers.sandbox.listening import address_of, break_off, is_let_in, listen
 from workers.sandbox.wsgi import Http1Server
 
 log = get_logger(__name__)
@@ -33,7 +33,8 @@ class HttpListener:
     """Serves a handler over HTTP/1.1 with keep-alive.
 
     With `certificate_file` (PEM: certificate and key) also over TLS on the same port, and with `stream_limit` also over
-    HTTP/2, which `count` is told of as "streams" and "goaways".
+    HTTP/2, which `count` is told of as "streams" and "goaways". `door` says whether connections are "served",
+    "refused" or "hanging".
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class HttpListener:
         certificate_file: Path | None = None,
         stream_limit: Callable[[], int] | None = None,
         count: Callable[[str], None] = lambda what: None,
+        door: Callable[[], str] = lambda: "served",
     ) -> None:
         self._handler = handler
         self._address = address
@@ -52,10 +54,12 @@ class HttpListener:
         self._certificate_file = certificate_file
         self._stream_limit = stream_limit
         self._count = count
+        self._door = door
         self._tls: Any = None
         self._server: Any = None
         self._http1 = Http1Server(handler)
         self._open: set[Http2Connection] = set()
+        self._plain: set[Any] = set()
 
     def start(self) -> tuple[str, int]:
         """Listen; returns the address with its real port. Raises OSError."""
@@ -73,6 +77,13 @@ class HttpListener:
         if self._server is not None:
             self._server.stop(timeout=0)
 
+    def break_all(self) -> None:
+        """Break off all connections by a TCP reset."""
+        for connection in list(self._open):
+            connection.close(abruptly=True)
+        for sock in list(self._plain):
+            break_off(sock)
+
     def retire_all(self, reason: str) -> int:
         """Send GOAWAY on all HTTP/2 connections; returns on how many."""
         connections = list(self._open)
@@ -84,6 +95,9 @@ class HttpListener:
         return len(connections)
 
     def _serve(self, plain: Any, address: tuple[Any, ...]) -> None:
+        if not is_let_in(plain, self._door):
+            self._count("connections_refused")
+            return
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             sock, is_http2 = self._negotiate(plain)
@@ -93,7 +107,7 @@ class HttpListener:
             return
         number = self._count_connection()
         if not is_http2 or self._stream_limit is None:
-            self._http1.serve(sock, address, number)
+            self._serve_http1(sock, address, number)
             return
         connection = Http2Connection(sock, self._handler, number, stream_limit=self._stream_limit, count=self._count)
         self._open.add(connection)
@@ -101,6 +115,13 @@ class HttpListener:
             connection.run()
         finally:
             self._open.discard(connection)
+
+    def _serve_http1(self, sock: Any, address: tuple[Any, ...], number: int) -> None:
+        self._plain.add(sock)
+        try:
+            self._http1.serve(sock, address, number)
+        finally:
+            self._plain.discard(sock)
 
     def _negotiate(self, plain: Any) -> tuple[Any, bool]:
         """The socket to talk on, and whether HTTP/2 will be spoken. Raises OSError."""

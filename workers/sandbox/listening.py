@@ -1,8 +1,17 @@
 """A listening socket that is closed again if it cannot be bound, which gevent's servers leave to chance."""
 
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import gevent
 import gevent.socket
 
 BACKLOG = 512
+HANGING_S = 600.0
+LOOK_S = 0.1
 
 
 def listen(address: tuple[str, int]) -> gevent.socket.socket:
@@ -23,3 +32,24 @@ def address_of(sock: gevent.socket.socket) -> tuple[str, int]:
     """The real (host, port) of a listening socket."""
     host, port = sock.getsockname()[:2]
     return str(host), int(port)
+
+
+def break_off(sock: Any) -> None:
+    """Close a connection by a TCP reset, as a machine does that knows nothing of it."""
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # Whoever reads it in another greenlet has a file on it, which keeps it open.
+        sock.shutdown(socket.SHUT_RDWR)
+    sock.close()
+
+
+def is_let_in(sock: Any, door: Callable[[], str]) -> bool:
+    """Whether an accepted connection is to be served. One that hangs waits here until the door is another, or reset."""
+    if door() == "hanging":
+        with gevent.Timeout(HANGING_S, False):
+            while door() == "hanging":
+                gevent.sleep(LOOK_S)
+    if door() == "served":
+        return True
+    break_off(sock)
+    return False

@@ -84,6 +84,7 @@ class Sandbox:
             certificate_file=self.material.server_file,
             stream_limit=lambda: self._state.behaviour.fcm_max_concurrent_streams,
             count=self._count_fcm,
+            door=lambda: self._state.behaviour.fcm_connections,
         )
         self._webpush = HttpListener(
             WebPushService(self._state).handle,
@@ -209,6 +210,10 @@ class Sandbox:
         """Arm an FCM fault for a token, or with "" for any."""
         self.faults.arm("fcm", Fault(**fault), token)
 
+    def arm_token_endpoint(self, **fault: Any) -> None:
+        """Arm a fault for FCM's OAuth token endpoint."""
+        self.faults.arm("oauth", Fault(**fault))
+
     def arm_webpush(self, token: str = "", **fault: Any) -> None:
         """Arm a Web Push fault for a subscription (endpoint or name), or with "" for any."""
         self.faults.arm("webpush", Fault(**fault), self._state.webpush_subscriptions.endpoint(token) if token else "")
@@ -235,6 +240,8 @@ class Sandbox:
         self._state.behaviour = behaviour
         for listener in self._apns.values():
             listener.refresh_all()
+        if behaviour.fcm_connections != "served":
+            self._fcm.break_all()
 
     def _count_fcm(self, what: str) -> None:
         self._state.record.counters[f"fcm_{what}"] += 1

@@ -15,7 +15,7 @@ from gateway.telemetry import get_logger
 from workers.sandbox.apns.connection import ApnsConnection
 from workers.sandbox.apns.credential import CertificateCredential, Credential, TokenCredential
 from workers.sandbox.apns.service import ApnsService
-from workers.sandbox.listening import address_of, listen
+from workers.sandbox.listening import address_of, is_let_in, listen
 from workers.sandbox.material import Material
 
 log = get_logger(__name__)
@@ -60,6 +60,8 @@ class ApnsListener:
 
     def refresh_all(self) -> int:
         """Tell all connections that the behaviour has changed; returns how many there are."""
+        if self._service.state.behaviour.apns_connections != "served":
+            return self._on_all(lambda connection: connection.close(abruptly=True))
         return self._on_all(lambda connection: connection.refresh())
 
     def ping_all(self, timeout_s: float) -> list[float | None]:
@@ -98,6 +100,9 @@ class ApnsListener:
 
     def _serve(self, plain: Any, address: tuple[Any, ...]) -> None:
         counters = self._service.state.record.counters
+        if not is_let_in(plain, lambda: self._service.state.behaviour.apns_connections):
+            counters["apns_connections_refused"] += 1
+            return
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             with gevent.Timeout(HANDSHAKE_TIMEOUT_S, TimeoutError("TLS handshake took too long")):

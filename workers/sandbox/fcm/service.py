@@ -5,7 +5,6 @@ import math
 import re
 import secrets
 from dataclasses import replace
-from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,37 +12,25 @@ import gevent
 
 from workers.sandbox.faults import Fault
 from workers.sandbox.fcm.errors import (
-    FCM_CODES,
-    HTTP_STATUS,
     FcmRefusal,
     Violation,
-    error_object,
     invalid_json,
     invalid_message,
-    mixed_details,
     of_code,
     unauthenticated,
 )
+from workers.sandbox.fcm.faulty import HTML, PREFIX, fault_by_prefix, faulty, faulty_token_endpoint
 from workers.sandbox.fcm.message import as_push, check_message
 from workers.sandbox.fcm.oauth import TokenEndpoint
 from workers.sandbox.fcm.quotas import Quotas
 from workers.sandbox.fcm.schema import read_request
-from workers.sandbox.http import Ending, HttpRequest, HttpResponse, json_response, phrase
+from workers.sandbox.http import HttpRequest, HttpResponse, json_response
 from workers.sandbox.record import ReceivedPush
 from workers.sandbox.state import State
 
 TOKEN_PATH = "/token"  # noqa: S105 - a path, not a password
-HTML = "text/html; charset=UTF-8"
 NOT_FOUND_PAGE = b"<!DOCTYPE html>\n<title>Error 404 (Not Found)!!1</title>\n"
-BAD_GATEWAY_PAGE = (
-    b"<!DOCTYPE html>\n<html lang=en><title>Error 502 (Server Error)!!1</title>\n"
-    b"<p><b>502.</b> <ins>That's an error.</ins>\n"
-    b"<p>The server encountered a temporary error and could not complete your request.\n"
-)
 _SEND_PATH = re.compile(r"/v1/projects/([^/]+)/messages:send")
-# A registration token that begins so gets this error without anything being armed: fail-UNREGISTERED-...
-_PREFIX = re.compile(r"fail-([A-Z_]+)-.*", re.DOTALL)
-_BY_STATUS = {number: status for status, number in HTTP_STATUS.items()}
 
 
 class FcmService:
@@ -58,11 +45,20 @@ class FcmService:
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one request."""
         if request.path == TOKEN_PATH and request.method == "POST":
-            return self._tokens.handle(request)
+            return self._token(request)
         match = _SEND_PATH.fullmatch(unquote(request.path))
         if match is None or request.method != "POST":
             return HttpResponse(404, NOT_FOUND_PAGE, HTML)
         return self._send(request, match.group(1))
+
+    def _token(self, request: HttpRequest) -> HttpResponse:
+        fault = self._state.faults.take("oauth", "")
+        if fault is not None and fault.delay_s:
+            gevent.sleep(fault.delay_s)
+        if fault is None or fault == Fault(delay_s=fault.delay_s, times=fault.times, every=fault.every):
+            return self._tokens.handle(request)
+        self._state.record.counters["fcm_token_endpoint_faults"] += 1
+        return faulty_token_endpoint(fault, self._state)
 
     def _send(self, request: HttpRequest, project_id: str) -> HttpResponse:
         name = f"projects/{self._project_id}/messages/0:{self._state.clock.now_ms()}%{secrets.token_hex(8)}"
@@ -78,11 +74,11 @@ class FcmService:
             checked = read_request(body)
             token = self._check(checked)
             self._quotas.take_device(self._state.behaviour, checked["message"])
-            fault = self._state.faults.take("fcm", token) or _fault_by_prefix(token)
+            fault = self._state.faults.take("fcm", token) or fault_by_prefix(token)
             if fault is None and checked.get("validateOnly") in (True, "true"):
                 name = f"projects/{self._project_id}/messages/fake_message_id"
                 is_to_deliver = False
-            response = _faulty(fault, self._state, name) if fault else json_response({"name": name})
+            response = faulty(fault, self._state, name) if fault else json_response({"name": name})
             code = fault.reason if fault else ""
         except FcmRefusal as refusal:
             response, code = _refusal(refusal), refusal.code or refusal.rpc_status
@@ -123,7 +119,7 @@ class FcmService:
         if kind not in ("token", "fid"):
             return f"{kind}:{target}"
         device = self._state.fcm_devices.find(target)
-        if device is None and self._state.behaviour.fcm_strict_devices and not _PREFIX.fullmatch(target):
+        if device is None and self._state.behaviour.fcm_strict_devices and not PREFIX.fullmatch(target):
             raise of_code("INVALID_ARGUMENT")
         if device is not None and device.state != "registered":
             raise of_code("UNREGISTERED")
@@ -159,61 +155,3 @@ def _refusal(refusal: FcmRefusal) -> HttpResponse:
     wait_s = refusal.retry_after_s
     headers = () if wait_s is None else (("Retry-After", str(math.ceil(wait_s))),)
     return replace(json_response(refusal.as_json(), refusal.status), headers=headers)
-
-
-def _fault_by_prefix(token: str) -> Fault | None:
-    match = _PREFIX.fullmatch(token)
-    if match is None:
-        return None
-    name = match.group(1)
-    if name in FCM_CODES:
-        return Fault(reason=name)
-    return Fault(status=502) if name == "BAD_GATEWAY" else None
-
-
-def _faulty(fault: Fault, state: State, name: str) -> HttpResponse:
-    """The response that a fault asks for."""
-    response = _content(fault, name)
-    if fault.action != "answer":
-        ending: Ending = fault.action
-    else:
-        ending = "truncated" if fault.data == "truncated" else "whole"
-    return replace(
-        response,
-        headers=_retry_after(fault, state),
-        ending=ending,
-        error_code=fault.error_code,
-        reason=fault.reason,
-        slow_s=fault.slow_s,
-    )
-
-
-def _content(fault: Fault, name: str) -> HttpResponse:
-    """Status and body of the response that a fault asks for."""
-    refusal = of_code(fault.reason) if fault.reason in FCM_CODES else None
-    status = fault.status or (refusal.status if refusal else 200)
-    if fault.body is not None:
-        return HttpResponse(status, fault.body.encode(), fault.content_type)
-    if fault.data in ("none", "empty"):
-        return HttpResponse(status, b"")
-    if status == 502:
-        return HttpResponse(status, BAD_GATEWAY_PAGE, HTML)
-    if status == 200:
-        content: dict[str, Any] = {"name": name}
-    elif refusal is not None:
-        content = refusal.as_json()
-        content["error"]["code"] = status
-        if fault.details == "mixed":
-            content["error"]["details"] = mixed_details(fault.reason)
-    else:
-        content = error_object(status, _BY_STATUS.get(status, "UNKNOWN"), fault.reason or phrase(status), [])
-    return HttpResponse(status, json.dumps(content, indent=2).encode())
-
-
-def _retry_after(fault: Fault, state: State) -> tuple[tuple[str, str], ...]:
-    """RFC 9110 section 10.2.3: seconds, or a date."""
-    if fault.retry_after_s is None:
-        return ()
-    if fault.retry_after_form == "date":
-        return (("Retry-After", formatdate(state.clock.now() + fault.retry_after_s, usegmt=True)),)
-    return (("Retry-After", str(int(fault.retry_after_s))),)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +15,13 @@ import pytest
 from gateway.demo.client import Client, RequestFailed
 from gateway.xmpp import ns
 from tests.support import prosody as peers
-from tests.support.processes import Server
+from tests.support.processes import PASSWORD, Server
 from tests.support.prosody import DOMAIN, PUSH_SERVICE, Prosody
 from tests.support.sandbox import WITH_SANDBOX, accepted_pushes, pushes
 
 pytestmark = pytest.mark.skipif(bool(peers.missing()), reason=peers.missing())
 
-USERS = ("juliet", "nurse", "tybalt", "mercutio", "paris", "romeo")
+USERS = ("juliet", "benvolio", "nurse", "tybalt", "mercutio", "paris", "romeo")
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,26 @@ def test_a_message_for_a_sleeping_phone_is_pushed_and_what_was_written_meanwhile
     assert {"body": "New message"} == received["payload"]["aps"]["alert"], "the app's own ceiling: none"
     assert 1 == received["payload"]["wakegate"]["count"]
     assert ["Wherefore?"] == [message.body for message in phone.messages]
+
+
+def test_slixmpp_as_it_is_registers_and_is_pushed(town: Town) -> None:
+    token = "0b" * 32
+    arguments = (f"benvolio@{DOMAIN}/phone", PASSWORD, str(town.prosody.c2s), PUSH_SERVICE, "demo-ios", token)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.slixmpp_push_registration", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    town.send("benvolio")
+    town.wait_push(token)
+
+    assert PUSH_SERVICE == found["jid"], found
+    assert PUSH_SERVICE in found["items"]
+    assert ["pubsub/push"] == found["identities"]
+    assert "register" in found["commands"]
 
 
 def test_presence_and_chat_states_wake_nobody(town: Town) -> None:

@@ -122,6 +122,12 @@ def test_a_refused_signature_leaves_several_mistakes_the_likeliest_first() -> No
     assert not any(finding.certain for finding in found)
 
 
+def test_what_opened_a_breaker_is_told_and_not_the_breaker() -> None:
+    (found,) = diagnose(apple("breaker open: BadEnvironmentKeyIdInToken"))
+
+    assert "key-for-other-environment" == found.mistake.name
+
+
 def test_what_nobody_knows_has_no_explanation() -> None:
     assert () == diagnose(apple("SomethingNewFromApple"))
 

@@ -88,18 +88,23 @@ def add_app(
     file, path = all_files[-1], ("push", "apps", name)
     former = _former(all_files, name, replace=replace)
     text = _text_of(file)
-    fields = Answers.of(given, former, asks=not yes).complete()
+    fields = _in_order(Answers.of(given, former, asks=not yes).complete())
     with _vapid_key(name, fields) as is_new:
         _judge(name, fields, offline=offline)
         section.with_section(text, path, fields, replace=replace)  # or it fails before anything is copied
         if not yes:
             click.confirm(f"Write [push.apps.{name}] to {file}?", default=True, abort=True)
         _place(file, name, fields, replace=replace)
-    section.write(file, section.with_section(text, path, fields, replace=replace))
+    section.write(file, section.with_section(text, path, _in_order(fields), replace=replace))
     click.echo(f"{file}: [push.apps.{name}] is written")
     if is_new:
         click.echo(f"the new VAPID key is {fields['vapid_key_file']}: keep a copy, every subscription is bound to it")
     return _checked(all_files, name, is_known=bool(former))
+
+
+def _in_order(fields: dict[str, Any]) -> dict[str, Any]:
+    """As the reference has them."""
+    return {it.name: fields[it.name] for it in dataclasses.fields(AppSettings) if it.name in fields}
 
 
 def _former(all_files: tuple[Path, ...], name: str, *, replace: bool) -> dict[str, Any]:

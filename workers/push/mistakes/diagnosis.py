@@ -29,7 +29,8 @@ class Finding:
 
 def diagnose(case: Case) -> tuple[Finding, ...]:
     """What fits, the likeliest first. What is certain leaves no room for anything else."""
-    possible = [mistake for mistake in MISTAKES if mistake.is_possible(case)]
+    fitting = [mistake for mistake in MISTAKES if mistake.is_possible(case)]
+    possible = [mistake for mistake in fitting if not mistake.last] or fitting
     certain = [mistake for mistake in possible if mistake.is_proven(case)]
     if certain or len(possible) == 1:
         return tuple(Finding(mistake, True) for mistake in certain or possible)

@@ -16,7 +16,7 @@ class Mistake:
     """`name` is its anchor in the documentation. `providers`: () = any.
 
     It is likely where `said`, a regular expression, is found in what was said, and certain where `proof` holds besides;
-    `alone`: `proof` is enough, whatever was said. `unless` rules it out.
+    `alone`: `proof` is enough, whatever was said. `unless` rules it out. `last`: only where nothing else fits.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Mistake:
     proof: Condition | None = None
     unless: Condition | None = None
     alone: bool = False
+    last: bool = False
 
     def is_possible(self, case: Case) -> bool:
         """Might this be what is wrong?"""

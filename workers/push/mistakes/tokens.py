@@ -118,5 +118,6 @@ NETWORK: Final[tuple[Mistake, ...]] = (
         means="What stands behind the colon made it so. One push at a time is tried until one succeeds.",
         remedy="See to that reason; it ends by itself within 15 minutes after it is repaired.",
         said=r"^breaker open",
+        last=True,
     ),
 )

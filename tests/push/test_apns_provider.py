@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -14,13 +15,15 @@ from gevent.pool import Pool as Crowd
 from tests.push.builders import DEVICE, a_push, an_iphone_app
 from workers.push.breaker import BreakerRules, State
 from workers.push.http2.pool import PoolRules
+from workers.push.notification import Push
 from workers.push.outcome import Delivered, Later, Refused, TokenGone
 from workers.push.providers.apns.client import Client
 from workers.push.providers.apns.provider import ApnsProvider
 from workers.push.providers.apns.settings import Identity, origin_of
 from workers.push.providers.apns.token import FLOOR_S
-from workers.push.providers.apns.token_store import LocalTokenStore
 from workers.push.settings import AppSettings
+from workers.push.token_store import LocalTokenStore
+from workers.sandbox.material import TOPIC
 from workers.sandbox.server import Sandbox
 
 
@@ -236,6 +239,51 @@ def test_a_request_that_apple_drops_is_sent_again_with_the_same_id(make: Any, sa
 
     assert isinstance(make().provider.send(push), Delivered)
     assert {push.push_id} == {received.headers["apns-id"] for received in sandbox.record.since()}
+
+
+def a_call(**fields: Any) -> Push:
+    return a_push(kind="call", call="ca11", voip_token="cd" * 32, **fields)
+
+
+def test_a_call_rings_by_pushkit_where_the_device_has_a_token_for_it(make: Any, sandbox: Sandbox) -> None:
+    assert isinstance(make().provider.send(a_call()), Delivered)
+    (received,) = sandbox.record.since()
+
+    assert ("voip", TOPIC + ".voip", "10") == tuple(
+        received.headers[name] for name in ("apns-push-type", "apns-topic", "apns-priority")
+    )
+    assert {"aps": {}, "wakegate": {"kind": "call", "count": 1, "call": "ca11"}} == received.payload
+
+
+@pytest.mark.parametrize("reason", ["Unregistered", "BadDeviceToken", "DeviceTokenNotForTopic"])
+def test_a_call_whose_pushkit_token_is_dead_rings_as_an_alert_and_ends_no_registration(
+    make: Any, sandbox: Sandbox, reason: str
+) -> None:
+    sandbox.arm_apns("cd" * 32, reason=reason)
+
+    assert isinstance(make().provider.send(a_call()), Delivered)
+    last = sandbox.record.since()[-1]
+    assert ("alert", TOPIC, {"body": "Incoming call"}) == (
+        last.headers["apns-push-type"], last.headers["apns-topic"], last.payload["aps"]["alert"],
+    )  # fmt: skip
+
+
+def test_a_pushkit_token_that_is_none_never_reaches_the_wire(make: Any, sandbox: Sandbox) -> None:
+    assert isinstance(make().provider.send(a_push(kind="call", voip_token="not/hex")), Delivered)
+    assert ["alert"] == [received.headers["apns-push-type"] for received in sandbox.record.since()]
+
+
+def test_apps_of_one_team_have_connections_of_their_own(make: Any, sandbox: Sandbox) -> None:
+    setup = make()
+    other = ApnsProvider(
+        replace(setup.app, topic="org.example.other"), setup.client, request_timeout_s=60.0, clock=time.time
+    )
+    setup.provider.send(a_push())
+    other.send(a_push())
+    setup.provider.send(a_call())
+    first, second, third = sandbox.record.since()
+
+    assert first.connection == third.connection != second.connection
 
 
 def test_teams_do_not_share_a_connection() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import gevent
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -16,7 +17,7 @@ from gateway.mailbox.keys import PROVIDER_TOKENS
 from tests.push.builders import a_file
 from workers.push.credential import CredentialError
 from workers.push.providers.apns.token import FLOOR_S, ROTATE_S, ProviderToken, load_key
-from workers.push.providers.apns.token_store import EXPIRY_S, LocalTokenStore, Minted, SharedTokenStore, TokenStore
+from workers.push.token_store import EXPIRY_S, LocalTokenStore, Minted, SharedTokenStore, TokenStore
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -141,6 +142,28 @@ def test_two_workers_with_one_redis_send_one_token(journal: Journal) -> None:
     tokens = {a_worker(SharedTokenStore(journal), clock).bearer() for _ in range(5)}
 
     assert 1 == len(tokens)
+
+
+def test_many_workers_that_begin_at_once_send_one_token(journal: Journal) -> None:
+    clock = Clock()
+    workers = [a_worker(SharedTokenStore(journal), clock) for _ in range(10)]
+    tokens = {greenlet.get(timeout=20) for greenlet in [gevent.spawn(worker.bearer) for worker in workers]}
+    clock.now += ROTATE_S
+    renewed = {greenlet.get(timeout=20) for greenlet in [gevent.spawn(worker.bearer) for worker in workers]}
+
+    assert (1, 1) == (len(tokens), len(renewed))
+    assert tokens != renewed
+
+
+def test_another_key_under_the_same_id_has_a_token_of_its_own() -> None:
+    """A wrong file that is put right would go on under the wrong one's token for 45 minutes."""
+    store, clock = LocalTokenStore(), Clock()
+    right = ec.generate_private_key(ec.SECP256R1())
+    wrong_token = a_worker(store, clock).bearer()
+    token = ProviderToken(right, team_id="TEAM123456", key_id="KEY1234567", store=store, clock=clock).bearer()
+
+    assert wrong_token != token
+    assert jwt.decode(token, right.public_key(), algorithms=["ES256"])
 
 
 def test_a_shared_token_is_gone_from_redis_when_it_is_of_no_use(journal: Journal) -> None:

@@ -221,7 +221,7 @@ class Pool:
                 connection.start(waiting.popleft())
             if not waiting:
                 break
-        if time.monotonic() - self._trimmed_at >= TRIM_EVERY_S:
+        if time.monotonic() - self._trimmed_at >= min(TRIM_EVERY_S, self._rules.shrink_after_s):
             self._trim()
         if not waiting:
             return

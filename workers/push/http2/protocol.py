@@ -1,5 +1,3 @@
-# mypy: disable-error-code="import-untyped"
-# jh2 has types in its Rust part only.
 """The client side of one HTTP/2 connection without I/O (RFC 9113): exchanges in, bytes out; bytes in, results out.
 
 Of jh2 only HPACK (RFC 7541) is used: its connection object costs more than all the rest of a push, and, as h2, regards
@@ -12,12 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from jh2.connection import Decoder, Encoder, HPACKError, OversizedHeaderListError
-
 from workers.push.http2.exchange import Exchange
 from workers.push.http2.frames import (
     ACK,
-    END_HEADERS,
     END_STREAM,
     PREFACE,
     Code,
@@ -34,13 +29,11 @@ from workers.push.http2.frames import (
     settings,
     unpadded,
 )
+from workers.push.http2.header_blocks import HeaderBlocks
 from workers.push.reply import Processed, Reply, Unanswered
 
 BODY_LIMIT: Final = 65_536
 """Bytes of an answer's body that are kept; providers' answers have a hundred."""
-
-HEADERS_LIMIT: Final = 65_536
-"""Bytes of one header block: CONTINUATION frames without end would fill the memory."""
 
 BACKLOG_LIMIT: Final = 1_048_576
 """Bytes of our answers (to PING, SETTINGS, DATA) that the peer may leave unread while it asks for more."""
@@ -72,8 +65,7 @@ class ClientProtocol:
     """
 
     def __init__(self, *, most_streams: int, replay: Callable[[Exchange], None]) -> None:
-        self._encoder = Encoder()
-        self._decoder = Decoder()
+        self._headers = HeaderBlocks()
         self._cutter = FrameCutter()
         self._most_streams = most_streams
         self._replay = replay
@@ -87,7 +79,6 @@ class ClientProtocol:
         self._first_window = WINDOW
         self._frame_size = 16_384
         self._unread = 0
-        self._header_block: tuple[Frame, bytes] | None = None
         self._out: list[bytes] = [PREFACE, settings({Setting.ENABLE_PUSH: 0})]
         self._backlog = 0
         self.goaway: Goaway | None = None
@@ -127,20 +118,14 @@ class ClientProtocol:
         """
         stream_id = self._next_id
         try:
-            block = self._encoder.encode(exchange.headers)
-        except (HPACKError, UnicodeError, TypeError, ValueError) as error:
-            raise ConnectionBroken(f"headers cannot be encoded: {type(error).__name__}") from error
+            head = self._headers.frames(
+                stream_id, exchange.headers, is_end=not exchange.body, frame_size=self._frame_size
+            )
+        except FrameError as error:
+            raise ConnectionBroken(str(error)) from error
+        self._out.append(head)
         self._next_id += 2
         exchange.tries += 1
-        flags = 0 if exchange.body else END_STREAM
-        if len(block) <= self._frame_size:
-            self._out.append(frame(Kind.HEADERS, stream_id, block, flags | END_HEADERS))
-        else:
-            self._out.append(frame(Kind.HEADERS, stream_id, block[: self._frame_size], flags))
-            for begin in range(self._frame_size, len(block), self._frame_size):
-                end = begin + self._frame_size
-                last = END_HEADERS if end >= len(block) else 0
-                self._out.append(frame(Kind.CONTINUATION, stream_id, block[begin:end], last))
         stream = self._streams[stream_id] = _Stream(exchange, self._first_window, exchange.body)
         if stream.unsent:
             self._send_body(stream_id, stream)
@@ -168,13 +153,13 @@ class ClientProtocol:
         """
         try:
             for found in self._cutter.feed(data):
-                if self._header_block is not None or not self._has_settings:
+                if self._headers.is_begun or not self._has_settings:
                     self._check_order(found.kind)
                 handler = _HANDLERS.get(found.kind)
                 if handler is not None:  # section 4.1: a type that is not known is ignored
                     handler(self, found)
-        except (FrameError, HPACKError, OversizedHeaderListError) as error:
-            raise ConnectionBroken(f"{type(error).__name__}: {error}") from error
+        except FrameError as error:
+            raise ConnectionBroken(str(error)) from error
 
     def abandon(self) -> list[Exchange]:
         """The connection is gone: everything in flight, each counted as doubtful. Who asks decides what becomes of
@@ -224,7 +209,7 @@ class ClientProtocol:
 
     def _check_order(self, kind: int) -> None:
         """Sections 3.4 and 4.3."""
-        if self._header_block is not None and kind != Kind.CONTINUATION:
+        if self._headers.is_begun and kind != Kind.CONTINUATION:
             raise FrameError("a header block is interrupted")
         if not self._has_settings and kind not in (Kind.SETTINGS, Kind.GOAWAY):
             raise FrameError("the first frame is not SETTINGS")
@@ -253,29 +238,14 @@ class ClientProtocol:
             self._on_end(found.stream_id, stream)
 
     def _on_headers(self, found: Frame) -> None:
+        """HEADERS and CONTINUATION. Interim answers (1xx) and trailers are read as what they are: nothing, and more
+        headers.
+        """
         self._known(found)
-        block = unpadded(found)
-        if found.flags & END_HEADERS:
-            self._on_block(found, block)
-        else:
-            self._header_block = (found, block)
-
-    def _on_continuation(self, found: Frame) -> None:
-        if self._header_block is None or self._header_block[0].stream_id != found.stream_id:
-            raise FrameError("CONTINUATION without a header block")
-        first, block = self._header_block
-        block += found.payload
-        if len(block) > HEADERS_LIMIT:
-            raise FrameError(f"a header block of more than {HEADERS_LIMIT} bytes")
-        if found.flags & END_HEADERS:
-            self._header_block = None
-            self._on_block(first, block)
-        else:
-            self._header_block = (first, block)
-
-    def _on_block(self, first: Frame, block: bytes) -> None:
-        """Interim answers (1xx) and trailers are read as what they are: nothing, and more headers."""
-        fields = self._decoded(block)  # for streams that are over too: the table goes on
+        whole = self._headers.take(found)
+        if whole is None:
+            return
+        first, fields = whole
         stream = self._streams.get(first.stream_id)
         if stream is None:
             return
@@ -289,16 +259,6 @@ class ClientProtocol:
         elif stream.status < 200:
             stream.status = 0
             stream.headers.clear()
-
-    def _decoded(self, block: bytes) -> list[tuple[bytes, bytes]]:
-        try:
-            return [(name, value) for name, value, *_ in self._decoder.decode(block, raw=True)]
-        except BaseException as error:
-            # A block that is cut off makes jh2's Rust part panic, which reaches Python as a BaseException without a
-            # name that could be imported.
-            if type(error).__name__ == "PanicException":
-                raise FrameError("a header block that cannot be decoded") from None
-            raise
 
     def _on_end(self, stream_id: int, stream: _Stream) -> None:
         self._forget(stream_id)
@@ -359,7 +319,7 @@ class ClientProtocol:
                 raise FrameError(f"a frame size of {value}")
             self._frame_size = value
         elif name == Setting.HEADER_TABLE_SIZE:
-            self._encoder.header_table_size = min(value, 4096)
+            self._headers.allow_table(value)
         elif name == Setting.ENABLE_PUSH and value:
             raise FrameError("a server that wants to be pushed to")
 
@@ -411,5 +371,5 @@ _HANDLERS: Final[dict[int, Callable[[ClientProtocol, Frame], None]]] = {
     Kind.PING: ClientProtocol._on_ping,
     Kind.GOAWAY: ClientProtocol._on_goaway,
     Kind.WINDOW_UPDATE: ClientProtocol._on_window,
-    Kind.CONTINUATION: ClientProtocol._on_continuation,
+    Kind.CONTINUATION: ClientProtocol._on_headers,
 }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.mailbox import keys
 from gateway.mailbox.model import Status
-from gateway.mailbox.push_model import Told
-from gateway.mailbox.pushes import Event, Send
+from gateway.mailbox.push_model import Event, Registration, Send, Told
 from gateway.xmpp import ns
 from tests.mailbox.speaking import says, watched
 from tests.mailbox.world import JULIET, Client, World, a_message, a_world
@@ -321,3 +323,63 @@ def test_an_end_for_which_there_is_no_room_is_heard(redis_url: str) -> None:
 
         assert Status.FULL == retract(world).status
         assert {"c1": {ROMEO: True}} == {id_: call["by"] for id_, call in kept(world).items()}
+
+
+# A model
+
+_users = itertools.count()
+SAID = st.lists(
+    st.tuples(
+        st.sampled_from(["propose", "retract", "finish", "reject", "proceed", "accept", "ring"]),
+        st.sampled_from([ORCHARD, f"{ROMEO}/balcony", f"{STRANGER}/x"]),
+        st.sampled_from(["c1", "c2"]),
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(said=SAID)
+def test_a_call_is_over_when_all_who_use_its_id_say_so_and_is_told_once(
+    world: World, said: list[tuple[str, str, str]]
+) -> None:
+    user = f"callee{next(_users)}@localhost"
+    world.account(user)
+    device, at = watched(world, user=user), keys.prefix(user)
+    registration = Registration(
+        service="push.localhost", node="phone", sid=device.sid, resource="phone", app="chat", token="t0"
+    )
+    by: dict[str, dict[str, bool]] = {"c1": {}, "c2": {}}
+    rings = {"c1": False, "c2": False}
+    told: list[str] = []
+    for number, (verb, who, id_) in enumerate(said):
+        caller = who.partition("/")[0]
+        before = bool(by[id_]) and all(by[id_].values())
+        if verb == "ring":  # a worker has told the device
+            if not before:
+                rings[id_] = True
+            else:
+                told.append(id_)  # it is told the end behind what it was told late
+            event = Event(keys.bucket_of(user), "", f"{user}{number}", user, "", "queued", "0", "call", 0)
+            world.pushes.outcome(event, registration, "delivered", told=Told(call=id_))
+        elif verb in ("propose", "retract", "finish"):
+            flags = "swub" if verb == "propose" else "sbx"
+            world.deliver(step(verb, id_), user=user, sender=who, flags=flags)
+            if verb == "propose":
+                by[id_].setdefault(caller, False)
+            elif verb == "retract" or caller in by[id_]:
+                by[id_][caller] = True
+        else:
+            says(world.bind("other", user=user), who, step(verb, id_), flags="sbx")
+            if by[id_].get(caller) is False:
+                by[id_][caller] = True
+        if not before and by[id_] and all(by[id_].values()) and rings[id_]:
+            told.append(id_)
+            rings[id_] = False
+    remembered: Any = world.redis.hgetall(keys.key(at, "calls", user))
+    kept = {id_.decode(): json.loads(call)["by"] for id_, call in remembered.items()}
+    found: Any = world.redis.xrange(keys.key(at, "events"))
+    ends = [fields[b"call"].decode() for _, fields in found if fields[b"user"] == user.encode() and b"call" in fields]
+
+    assert {id_: callers for id_, callers in by.items() if callers} == {k: v for k, v in kept.items() if v}
+    assert told == ends

@@ -16,9 +16,9 @@ from workers.push.breaker import Breaker, BreakerRules, State
 from workers.push.notification import Content, Push
 from workers.push.outcome import Delivered, Later, Refused, TokenGone
 from workers.push.provider import Provider
-from workers.push.providers.apns.token_store import LocalTokenStore
 from workers.push.providers.webpush.provider import WebPushProvider
 from workers.push.settings import AppSettings, PushSettings
+from workers.push.token_store import LocalTokenStore
 from workers.sandbox.record import ReceivedPush
 from workers.sandbox.server import Sandbox
 

@@ -17,9 +17,9 @@ from workers.push.http1 import HttpPool
 from workers.push.notification import Content
 from workers.push.outcome import Delivered, Later, Refused, TokenGone
 from workers.push.provider import Provider
-from workers.push.providers.apns.token_store import LocalTokenStore
 from workers.push.reply import Processed, Reply, Unanswered
 from workers.push.settings import PushSettings
+from workers.push.token_store import LocalTokenStore
 from workers.sandbox.behaviour import Behaviour
 from workers.sandbox.server import Sandbox
 

@@ -10,9 +10,9 @@ import pytest
 from gateway.settings import ConfigError, load
 from tests.push.builders import a_file, an_android_app, an_iphone_app
 from workers.push.apps import Apps
-from workers.push.providers.apns.token_store import LocalTokenStore
 from workers.push.providers.webpush.keys import new_key
 from workers.push.settings import AppSettings, PushSettings
+from workers.push.token_store import LocalTokenStore
 from workers.sandbox.server import Sandbox
 
 IPHONE: dict[str, Any] = {

@@ -20,9 +20,9 @@ from workers.push.apps import Apps
 from workers.push.notification import Content, Push
 from workers.push.outcome import Delivered, Refused, TokenGone
 from workers.push.provider import Provider
-from workers.push.providers.apns.token_store import LocalTokenStore
 from workers.push.providers.webpush.keys import new_key
 from workers.push.settings import AppSettings, PushSettings
+from workers.push.token_store import LocalTokenStore
 
 __all__ = ["node_directory"]
 

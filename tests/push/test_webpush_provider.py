@@ -18,7 +18,6 @@ from workers.push.breaker import Breaker, BreakerRules, State
 from workers.push.http1 import HttpPool
 from workers.push.notification import Push
 from workers.push.outcome import Delivered, Later, Refused, TokenGone
-from workers.push.providers.apns.token_store import LocalTokenStore
 from workers.push.providers.webpush import services
 from workers.push.providers.webpush.client import Client
 from workers.push.providers.webpush.keys import new_key
@@ -27,6 +26,7 @@ from workers.push.providers.webpush.services import ServiceRules, Services
 from workers.push.providers.webpush.settings import Identity
 from workers.push.reply import Unanswered
 from workers.push.settings import PushSettings
+from workers.push.token_store import LocalTokenStore
 from workers.sandbox.server import Sandbox
 
 DEAD = "https://127.0.0.1:9/push/x"

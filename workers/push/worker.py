@@ -28,10 +28,10 @@ from gateway.telemetry import get_logger
 from workers.consumer import Consumer, Entry
 from workers.push.apps import Apps
 from workers.push.dispatcher import Dispatcher
-from workers.push.providers.apns.token_store import SharedTokenStore
 from workers.push.providers.appserver.servers import AppServers
 from workers.push.report import Report
 from workers.push.settings import PushSettings
+from workers.push.token_store import SharedTokenStore
 
 log = get_logger(__name__)
 

@@ -25,7 +25,7 @@ def provider_of(section: PushSettings, name: str, *, settings: Settings | None =
     a running server, which `settings` name.) Raises ConfigError.
     """
     from workers.push.apps import Apps
-    from workers.push.providers.apns.token_store import LocalTokenStore
+    from workers.push.token_store import LocalTokenStore
 
     with contextlib.ExitStack() as stack:
         servers = None

@@ -137,6 +137,9 @@ KEYS: dict[str, Key] = {
     "trace": Key("trace:{}", "stream", "newest decisions about the pushes of an account, by its digest", "days"),
     "push_owner": Key("pushid:{}", "string", "push id -> digest of the account", "days"),
     "background": Key("bg:{}", "string", "a push that showed nothing went to this device, by its digest", "minutes"),
+    "again": Key(
+        "again:{}", "string", "the message push of this device, by its digest, that waits for a retry", "until then"
+    ),
     "wake_slot": Key("wakeslot", "string", "when (ms) the next device of a dead gateway is woken", "seconds"),
     "outbox": Key("out", "stream", "stanzas to bounce or to hand to another mailbox", "until delivered"),
     "fates": Key("fates", "hash", "fate -> number of messages", "for ever"),

@@ -162,7 +162,8 @@ class Later:
 @dataclass(frozen=True, slots=True)
 class Cancelled:
     """Not true any more: back | consuming | nothing-waiting | read-elsewhere | session-gone | no-registration |
-    pushed-meanwhile | done (another worker did it, and died before it could say so).
+    pushed-meanwhile | superseded (a newer push of this device tells of all) | done (another worker did it, and died
+    before it could say so).
 
     The event is off the stream.
     """

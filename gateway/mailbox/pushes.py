@@ -120,7 +120,7 @@ class Pushes:
         reply = self._call(
             "pushed", event.bucket, event.id, event.user, registration.field, outcome,
             registration.token if dead else "", at_ms, "1" if told.is_tried else "", told.push_id, told.provider,
-            told.after_ms, told.why, told.call, *self._kept,
+            told.after_ms, told.why, told.call, *self._kept, event.kind,
         )  # fmt: skip
         return bool(reply == b"removed")
 

@@ -15,6 +15,7 @@ WHY_CANCELLED: Final[Mapping[str, str]] = {
     "session-gone": "the session had ended; what waited is offline or archived",
     "no-registration": "no device is registered for it (any more)",
     "pushed-meanwhile": "the device was pushed meanwhile",
+    "superseded": "a newer push to the device tells of all that waits",
     "done": "another worker had done it",
 }
 

@@ -122,13 +122,13 @@ end
 -- in between. (A name with ~ in front counts attempts, one with > waits for a retry; the name alone is the outcome.)
 local function begin(p, event, job, found, attempt)
   for i = 1, #found, 2 do
-    local device = '~' .. Push.device(event.user, found[i])
-    local tries = redis.call('HINCRBY', job, device, 1)
-    local is_put_off = redis.call('HEXISTS', job, '>' .. found[i]) == 1   -- untried, and counted before
+    local device = Push.device(event.user, found[i])
+    local tries = redis.call('HINCRBY', job, '~' .. device, 1)
+    local is_put_off = redis.call('HEXISTS', job, '>' .. device) == 1   -- untried, and counted before
     if tries == 1 and not is_put_off then Push.count(p, 'queued') end
     if tries > attempt + 1 then
       Push.count(p, 'repeated')
-      redis.call('HSET', job, device, attempt + 1)
+      redis.call('HSET', job, '~' .. device, attempt + 1)
     end
   end
   if #found > 0 then redis.call('EXPIRE', job, 2592000) end
@@ -175,16 +175,22 @@ register('claim', function(keys, args)
   local event = { id = args[2], user = args[3], sid = args[4], reason = args[5], gen = args[6], class = args[7],
     only = only, at = tonumber(args[11]), call = args[12], rang = args[13] }
   local job, user = K.job(p, event.id), event.user
+  local was_claimed = only == '' and redis.call('EXISTS', job) == 1   -- by a worker that died
   local function cancel(why)
-    if only == '' then
-      if why ~= 'back' then clear_pending(p, event) end
-      Push.count(p, 'cancelled:' .. why)
+    if only == '' and why ~= 'back' then clear_pending(p, event) end
+    if was_claimed then
+      Push.end_begun(p, user, job, {}, why)
     else
-      Push.count(p, 'withdrawn:' .. why)
+      Push.count(p, (only == '' and 'cancelled:' or 'withdrawn:') .. why)
     end
     Push.note(p, user, args[16], args[17], event.id, 'cancelled', why, 'reason', event.reason)
-    Push.forget(p, args[1], only == '' and job or '', group)
+    Push.forget(p, args[1], only == '' and not was_claimed and job or '', group)
     return { 'cancelled', why }
+  end
+  local device = only ~= '' and Push.device(user, only)
+  local is_open = not device or redis.call('HEXISTS', job, device) == 0
+  if device and is_open and event.class == 'message' and Push.is_superseded(p, device, event.id) then
+    return cancel('superseded')
   end
   local count, entries, wait = still_true(p, event, only == '' and tonumber(args[9]) or 0)
   if not count then return cancel(entries) end
@@ -193,7 +199,7 @@ register('claim', function(keys, args)
   end
   local left = event.at + tonumber(args[15]) - now()
   if only == '' and event.class == 'message' and left > 0 and is_attended(p, user) then wait = math.max(wait, left) end
-  if wait > 0 then   -- one trailing push: it stays pending, so what comes meanwhile adds no event
+  if wait > 0 and not was_claimed then   -- one trailing push: it stays pending, so what comes meanwhile adds no event
     redis.call('ZADD', K.retries(p), now() + wait, cjson.encode({ user = user, sid = event.sid,
       reason = event.reason, gen = event.gen, class = event.class, at = args[11], id = event.id }))
     Push.note(p, user, args[16], args[17], event.id, 'put-off', 'too-soon', 'ms', wait)
@@ -204,13 +210,15 @@ register('claim', function(keys, args)
   if only == '' then mark_claimed(p, event) end
   if #found == 0 then
     -- of an event that another worker had taken every part may have its outcome
-    if redis.call('EXISTS', job) == 1 then
+    if was_claimed then Push.end_begun(p, user, job, found, 'no-registration') end
+    if was_claimed or not is_open then
       Push.forget(p, args[1], '', group)
       return { 'cancelled', 'done' }
     end
     return cancel('no-registration')
   end
-  if only == '' and redis.call('EXISTS', job) == 0 then Push.count(p, 'claimed') end
+  if was_claimed then Push.end_begun(p, user, job, found, 'no-registration')
+  elseif only == '' then Push.count(p, 'claimed') end
   begin(p, event, job, found, tonumber(args[14]))
   local class, call = call_of(p, event, entries)
   local shown, senders = with_subscriptions(p, user, entries)

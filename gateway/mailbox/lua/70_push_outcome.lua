@@ -31,7 +31,7 @@ end
 -- KEYS[1] prefix
 -- ARGV event id, user, field, outcome, token that failed ('' = keep the registration), provider's timestamp ms (0 =
 --      none), '1' if the provider was asked, push id, provider, ms since the event, why, call that rang now ('' = none),
---      decisions kept, days they are kept
+--      decisions kept, days they are kept, class of the event
 -- answers 'removed' | 'kept'
 register('pushed', function(keys, args)
   local p, user, field, key = keys[1], args[2], args[3], K.registrations(keys[1], args[2])
@@ -39,7 +39,10 @@ register('pushed', function(keys, args)
   if redis.call('HSETNX', job, Push.device(user, field), args[4]) == 1 then   -- else it is sent again after a lost connection
     Push.count(p, args[4])
     if args[7] == '1' then Push.count(p, 'sent') end
-    if args[4] == 'delivered' then count_latency(p, args[9], math.floor(tonumber(args[10]))) end
+    if args[4] == 'delivered' then
+      count_latency(p, args[9], math.floor(tonumber(args[10])))
+      if args[15] == 'message' then Push.told_all(p, user, Push.device(user, field), args[1], args[13], args[14]) end
+    end
     note_push(p, user, field, args[8], args[13], args[14], args[1], args[4], args[11], 'provider', args[9], 'ms', args[10])
     if args[12] ~= '' and args[4] == 'delivered' then
       if Calls.is_over(p, user, args[12]) then Push.call_ended(p, user, args[12], Calls.how and Calls.how(p, user, args[12]), { field })
@@ -70,6 +73,9 @@ register('retry', function(keys, args)
   Push.count(p, tried and 'retried' or 'put-off')
   redis.call('EXPIRE', job, 2592000)
   note_push(p, args[4], args[5], args[7], args[9], args[10], args[3], tried and 'retry' or 'put-off', args[8], 'ms', args[1])
+  if cjson.decode(args[2]).class == 'message' then
+    Push.wait_again(p, args[4], device, args[3], args[2], math.ceil(tonumber(args[1]) / 1000), args[9], args[10])
+  end
   return 'ok'
 end)
 

@@ -214,5 +214,5 @@ class PushSettings:
     in_flight: int = setting(
         500, least=1, most=10_000, help="Pushes of one credential that may be under way at a time."
     )
-    connections: int = setting(4, least=1, most=100, help="Connections per credential and environment.")
+    connections: int = setting(4, least=1, most=100, help="Connections per credential, environment and topic.")
     apps: Mapping[str, AppSettings] = tables(AppSettings, help="Your apps, as the providers know them.")

@@ -9,7 +9,7 @@ from typing import Final
 from workers.push.encrypted import Encrypted, encrypted
 from workers.push.notification import PAYLOAD_LIMIT, Push, fitted
 
-CALL_ID_LIMIT: Final = 255
+CALL_ID_LIMIT: Final = 256
 """Characters of a call's id (XEP-0353): clients use UUIDs; it is the caller who chooses it."""
 
 

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from gateway.configuration import sections
 from gateway.settings import reference
@@ -59,6 +61,55 @@ def test_an_app_stands_behind_its_last_neighbour() -> None:
     written = with_section(text, DROID, {"provider": "fcm"})
 
     assert written.index("chat-ios") < written.index("chat-android") < written.index("# of the log")
+
+
+def test_what_does_not_change_in_a_section_keeps_its_line_and_comments_stay() -> None:
+    text = "[push.apps.chat-ios]   # ours\n# of Apple\nprovider = 'apns' # yes\ntopic = 'x'\n# so\nkey_id = '1'\n"
+
+    written = with_section(text, IOS, {"provider": "apns", "topic": "y", "content": "none"}, replace=True)
+
+    assert (
+        "[push.apps.chat-ios]   # ours\n# of Apple\nprovider = 'apns' # yes\ntopic = \"y\"\n# so\n"
+        'content = "none"\n' == written
+    )
+
+
+def test_line_ends_stay_as_they_are() -> None:
+    text = "[log]\r\nlevel = 'info'\r\n"
+
+    assert text + '\r\n[push.apps.chat-ios]\r\nprovider = "fcm"\r\n' == with_section(text, IOS, {"provider": "fcm"})
+
+
+LINES = st.sampled_from(
+    ["# a comment", "", "   ", "[log]", "[push]", "[push.apps.other]", '[push.apps."chat-ios"]', "[web]", "level = 'x'",
+     "names = [", "  'a', # one", "]", 'text = """', '"""', "[[list]]", "a.b = 1", "number = 1_000", "\tz = true"]
+)  # fmt: skip
+
+
+@given(st.lists(LINES, max_size=25), st.booleans())
+@example(['[push.apps."chat-ios"]', "# a comment", "level = 'x'"], True)
+def test_whatever_the_file_is_only_that_section_changes_or_nothing(lines: list[str], replace: bool) -> None:
+    text = "\n".join(lines)
+    try:
+        before = tomllib.loads(text)
+        written = with_section(text, IOS, {"provider": "fcm"}, replace=replace)
+    except (tomllib.TOMLDecodeError, SectionError):
+        return
+    after = tomllib.loads(written)
+
+    assert {"provider": "fcm"} == after["push"]["apps"].pop("chat-ios")
+    before.get("push", {}).get("apps", {}).pop("chat-ios", None)
+    assert _pruned(before) == _pruned(after)
+    assert [line for line in lines if line.startswith("#")] == [
+        line for line in written.splitlines() if line.startswith("#")
+    ]  # fmt: skip
+
+
+def _pruned(tree: dict[str, Any]) -> dict[str, Any]:
+    """Less an empty [push] and [push.apps]: that they were not there before is no difference."""
+    push = {key: value for key, value in tree.get("push", {}).items() if value != {} or key != "apps"}
+    rest = {key: value for key, value in tree.items() if key != "push"}
+    return {**rest, "push": push} if push else rest
 
 
 def test_a_section_is_not_replaced_unless_that_is_wanted() -> None:

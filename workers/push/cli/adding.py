@@ -124,7 +124,8 @@ def _former(all_files: tuple[Path, ...], name: str, *, replace: bool) -> dict[st
 
 def _text_of(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        with file.open(encoding="utf-8", newline="") as source:  # line ends stay as they are
+            return source.read()
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:

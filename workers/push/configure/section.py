@@ -22,6 +22,7 @@ from gateway.setting_values import as_toml
 _HEADER: Final = re.compile(
     r"""\s*\[\[?\s*(?P<path>(?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*\]"""
 )
+_FIELD: Final = re.compile(r"\s*([\w-]+)\s*=")
 _PART: Final = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
 
 
@@ -45,25 +46,47 @@ def held(text: str, path: tuple[str, ...]) -> dict[str, Any]:
 def with_section(text: str, path: tuple[str, ...], fields: Mapping[str, Any], *, replace: bool = False) -> str:
     """`text` with the section `[path]` holding these fields, in place of what it held, or behind its last neighbour.
 
-    Comments behind the last line of a section that is replaced are kept: they may belong to the next one. Raises
-    SectionError: the section is there and is not to be replaced, or the text is too unusual to be edited safely.
+    What does not change keeps its line, and comments stay where they are. Raises SectionError: the section is there and
+    is not to be replaced, or the text is too unusual to be edited safely.
     """
     before = _parsed(text)
     is_there = _find(before, path) is not None
     name = ".".join(path)
     if is_there and not replace:
         raise SectionError(f"[{name}] is there already: --replace puts the new one in its place")
+    end_of_line = "\r\n" if "\r\n" in text else "\n"
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
+        lines[-1] += end_of_line
     start, end = _place(lines, path)
-    new = [f"[{name}]\n", *(f"{key} = {as_toml(value)}\n" for key, value in fields.items())]
+    new = _rewritten([line.rstrip("\r\n") for line in lines[start:end]] or [f"[{name}]"], fields)
     if start == end:
-        new = [*(["\n"] if start and lines[start - 1].strip() else []), *new, *(["\n"] if lines[start:] else [])]
-    result = "".join([*lines[:start], *new, *lines[end:]])
+        new = [*([""] if start and lines[start - 1].strip() else []), *new, *([""] if lines[start:] else [])]
+    result = "".join([*lines[:start], *(line + end_of_line for line in new), *lines[end:]])
     if not _differs_only_there(before, result, path, dict(fields)):
         raise SectionError(f"[{name}] cannot be written without touching the rest of the file: put it in by hand")
     return result
+
+
+def _rewritten(lines: list[str], fields: Mapping[str, Any]) -> list[str]:
+    """A section's lines, the header first, with these fields: lines that say the same stay, other fields go."""
+    left, kept = dict(fields), lines[:1]
+    for line in lines[1:]:
+        found = _FIELD.match(line)
+        key = found.group(1) if found else ""
+        if _is_comment(line):
+            kept.append(line)
+        elif key in left:
+            value = left.pop(key)
+            kept.append(line if _says(line, key, value) else f"{key} = {as_toml(value)}")
+    return kept + [f"{key} = {as_toml(value)}" for key, value in left.items()]
+
+
+def _says(line: str, key: str, value: Any) -> bool:
+    try:
+        return tomllib.loads(line) == {key: value}
+    except tomllib.TOMLDecodeError:
+        return False
 
 
 def write(file: Path, text: str) -> None:

@@ -46,7 +46,7 @@ def write(friend: Client, phone: SimulatedPhone, *texts: str) -> None:
 def test_a_burst_wakes_a_phone_once_and_each_message_is_seen_once(
     server: Server, friend: Client, platform: Platform
 ) -> None:
-    with simulated_phone(server, server.account(), platform, reaction_s=0.5) as phone:
+    with simulated_phone(server, server.account(), platform, reaction_s=1.0) as phone:
         write(friend, phone, "one", "two", "three")
         phone.wait(lambda counts: len(counts.wakes) == 1, "the wake-up")
         # Messages two and three asked for a trailing push; it is due now, and the phone was there meanwhile.

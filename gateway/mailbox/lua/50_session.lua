@@ -73,13 +73,15 @@ register('bind', function(keys, args)
   local at = now()
   redis.call('HSET', K.resources(p, user), resource, sid)
   redis.call('SADD', K.owned(p, node), sid)
-  redis.call('HSET', key, 'user', user, 'resource', resource, 'jid', args[6], 'ujid', args[7], 'node', node,
-    'owner', args[5], 'epoch', 1, 'state', LIVE, 'smacks', '0', 'max', 0, 'max_with_push', 0, 'base', 0,
-    'bound_at', at, 'deadline', 0,
-    'h', 0, 'serial', 0, 'tail', 0, 'acked', 0, 'back', back, 'inherited', back, 'aside', '0',
-    'priority', '', 'presence', '', 'former_priority', '',
-    'important', important, 'important_acked', 0, 'covered', covered, 'urgent', urgent, 'overdue', '0',
-    'reg', redis.call('HLEN', K.registrations(p, user)) > 0 and relink(p, user, resource, sid) or '0', 'pending', 0,
+  -- What `load` reads comes first, and is there from the beginning: Redis looks through a small hash from its head, and
+  -- through all of it for what it does not have.
+  redis.call('HSET', key, 'state', LIVE, 'node', node, 'tail', 0, 'acked', 0, 'back', back, 'overdue', '0',
+    'priority', '', 'important', important, 'pending', 0, 'aside', '0', 'inactive', '0', 'epoch', 1,
+    'presence', '', 'faded', '',
+    'user', user, 'resource', resource, 'jid', args[6], 'ujid', args[7], 'h', 0, 'serial', 0,
+    'owner', args[5], 'smacks', '0', 'max', 0, 'max_with_push', 0, 'base', 0, 'bound_at', at, 'deadline', 0,
+    'inherited', back, 'former_priority', '', 'important_acked', 0, 'covered', covered, 'urgent', urgent,
+    'reg', redis.call('HLEN', K.registrations(p, user)) > 0 and relink(p, user, resource, sid) or '0',
     'gen', 0, 'pushed_at', 0, 'last_event', '',
     'replaced', old and old.sid or '', 'replaced_node', old and old.node or '', 'former_node', '')
   if redis.call('HGET', K.account(p, user), 'push_idle') then Push.count_idle(p, user) end

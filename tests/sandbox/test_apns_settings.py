@@ -171,3 +171,21 @@ def test_a_push_can_be_taken_though_its_answer_is_lost(sandbox: Sandbox) -> None
     assert [(0, True), (200, True)] == [(push.status, push.accepted) for push in sandbox.record.since(0)]
     assert 1 == sandbox.stats()["apns_duplicates"]
     assert 2 == len(sandbox.deliveries.since(0, event="delivered"))
+
+
+def test_a_request_that_its_client_takes_back_at_once_harms_no_other(sandbox: Sandbox) -> None:
+    sandbox.arm_apns(OTHER_DEVICE, action="reset")
+    headers = headers_for(provider_token(sandbox))
+    with ApnsClient(sandbox) as client:
+        client.push(headers)
+        stream = client.h2.get_next_available_stream_id()
+        line = [(":method", "POST"), (":scheme", "https"), (":path", f"/3/device/{OTHER_DEVICE}"), (":authority", "x")]
+        client.h2.send_headers(stream, [*line, *headers.items()])
+        client.h2.send_data(stream, b'{"aps":{}}', end_stream=True)
+        client.h2.reset_stream(stream, ErrorCodes.CANCEL)
+        # All of it in one piece: the sandbox learns of the request and of its end at the same moment.
+        client.flush()
+        reply = client.push(headers)
+
+    assert 200 == reply.status
+    assert 1 == sandbox.stats()["apns_connections"]

@@ -12,6 +12,9 @@ WORKER = sorted((ROOT / "workers" / "push").rglob("*.py"))
 # Which libraries speak HTTP/2, sign tokens or encrypt for Web Push, on either side.
 FRAMES_AND_TOKENS = {"h2", "hyperframe", "hpack", "jh2", "jwt", "google", "httpx", "requests"}
 
+# `push add-app --sandbox` has to know where the sandbox's keys lie and what they are for: names, no code.
+NAMES_ONLY = ("workers.sandbox.material", "workers/push/cli/sandboxed.py")
+
 
 def imported(files: list[Path]) -> Iterator[tuple[str, str]]:
     """Each imported module with the file that imports it."""
@@ -30,7 +33,11 @@ def libraries(files: list[Path]) -> set[str]:
 
 @pytest.mark.parametrize(("files", "other"), [(SANDBOX, "workers.push"), (WORKER, "workers.sandbox")])
 def test_neither_imports_the_other(files: list[Path], other: str) -> None:
-    assert [] == [(name, file) for name, file in imported(files) if name == other or name.startswith(f"{other}.")]
+    foreign = [(name, file) for name, file in imported(files) if name == other or name.startswith(f"{other}.")]
+
+    assert [] == [
+        (name, file) for name, file in foreign if not (name.startswith(NAMES_ONLY[0]) and file == NAMES_ONLY[1])
+    ]
 
 
 def test_they_have_no_library_for_frames_or_tokens_in_common() -> None:

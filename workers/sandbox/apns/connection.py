@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -262,7 +263,8 @@ class ApnsConnection:
                 last = stream_id - 2 if fault.last_stream_id is None else fault.last_stream_id
                 self.go_away(fault.reason or "Shutdown", last_stream_id=max(0, last))
             case "reset":
-                self._h2.reset_stream(stream_id, fault.error_code)
+                with suppress(ProtocolError):  # the client may have reset it already
+                    self._h2.reset_stream(stream_id, fault.error_code)
             case "close":
                 self.close(abruptly=True)
             case "answer":

@@ -217,6 +217,8 @@ def test_a_dead_letter_is_explained_and_names_nobody_unless_asked(config: Path, 
     named = ask(config, "dead", "explain", letter["letter"], "--accounts")
 
     assert 0 == told.returncode, told.stderr
+    assert "token-of-another-app" == letter["mistake"]
+    assert "DeviceTokenNotForTopic (token-of-another-app)" in ask(config, "dead", "list").stdout
     assert "The token belongs to another app." in told.stdout
     assert "juliet" not in told.stdout
     assert "juliet@localhost" in named.stdout

@@ -14,7 +14,7 @@ from gateway.mailbox.pushes import Pushes
 from gateway.settings import Settings
 from workers.push.cli.access import hashed, journal_of
 from workers.push.mistakes import Case
-from workers.push.mistakes.diagnosis import diagnose, in_words
+from workers.push.mistakes.diagnosis import Finding, diagnose, in_words
 from workers.push.settings import APPSERVER, PushSettings
 
 MOST = 100_000
@@ -44,14 +44,17 @@ def list_letters(as_json: bool, accounts: bool, most: int, config: tuple[Path, .
     settings = read(config)
     with journal_of(settings) as journal:
         letters = list(Pushes(journal).dead_letters(most))
-    found = [_shown(settings, letter, fields, accounts=accounts) for letter, fields in letters]
+    found = [
+        {**_shown(settings, letter, fields, accounts=accounts), "mistake": _mistake(settings, fields)}
+        for letter, fields in letters
+    ]
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return
     for it in found:
-        click.echo(
-            f"{it['letter']}  {it['at']}  {it['account']}  {it['app']}  {it['kind']}, {it['reason']}: {it['why']}"
-        )
+        known = f" ({it['mistake']})" if it["mistake"] else ""
+        what = f"{it['kind']}, {it['reason']}: {it['why']}{known}"
+        click.echo(f"{it['letter']}  {it['at']}  {it['account']}  {it['app'] or '-'}  {what}")
 
 
 @dead.command()
@@ -70,10 +73,7 @@ def explain(letter: str, as_json: bool, accounts: bool, config: tuple[Path, ...]
     if fields is None:
         raise click.ClickException(f"{letter}: there is no such letter; see: wakegate push dead list")
     shown = _shown(settings, letter, fields, accounts=accounts)
-    app = settings.of(PushSettings).apps.get(fields["app"])
-    said = fields["why"] if app is not None or not fields["app"] else "unknown-app"
-    provider = app.provider if app is not None else "" if fields["app"] else APPSERVER
-    findings = diagnose(Case(said=said, provider=provider, app=app))
+    findings = _findings(settings, fields)
     if as_json:
         click.echo(json.dumps({**shown, "mistakes": [it.to_json() for it in findings]}, ensure_ascii=False))
         return 0
@@ -112,6 +112,20 @@ def replay(letters: tuple[str, ...], is_all: bool, as_json: bool, config: tuple[
     for letter in missing:
         click.echo(f"{letter}: there is no such letter; see: wakegate push dead list", err=True)
     return 1 if missing else 0
+
+
+def _findings(settings: Settings, fields: dict[str, str]) -> tuple[Finding, ...]:
+    """What is usually behind such a letter."""
+    app = settings.of(PushSettings).apps.get(fields["app"])
+    if app is None and fields["app"]:
+        return diagnose(Case(said="unknown-app"))
+    provider = app.provider if app is not None else APPSERVER
+    return diagnose(Case(said=fields["why"], provider=provider, app=app))
+
+
+def _mistake(settings: Settings, fields: dict[str, str]) -> str:
+    """The same in a word, if it is certain: the name that docs/push-troubleshooting.md has it under."""
+    return next((found.mistake.name for found in _findings(settings, fields) if found.certain), "")
 
 
 def _shown(settings: Settings, letter: str, fields: dict[str, str], *, accounts: bool) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.mailbox import keys
 from gateway.mailbox.push_life import PushLife
 from gateway.mailbox.push_model import Told
@@ -189,12 +191,8 @@ def test_a_retry_whose_device_has_unregistered_ends(world: World) -> None:
     send(world, "1")
     event, answer = begin(world)
     fail(world, event, answer)
-    world.pushes.outcome(Event(**{**vars_of(event), "id": "9-9"}), answer.registrations[0], "token-gone", dead=True)
+    world.pushes.outcome(replace(event, id="9-9"), answer.registrations[0], "token-gone", dead=True)
     fall_due(world)
 
     assert Cancelled("no-registration") == world.claim()
     assert {"no-registration": 1} == life(world).withdrawn
-
-
-def vars_of(event: Event) -> dict[str, object]:
-    return {name: getattr(event, name) for name in event.__slots__}

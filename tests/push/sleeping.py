@@ -132,14 +132,12 @@ class Town:
 
     def events(self) -> int:
         """Events that stand on any stream."""
-        return sum(int(self.journal.call("XLEN", name)) for name in STREAMS)
+        return sum(self.journal.call_all([("XLEN", name) for name in STREAMS]))
 
     def retries(self) -> int:
         """Retries that wait for their time."""
-        return sum(
-            int(self.journal.call("ZCARD", keys.key(keys.bucket_prefix(bucket), "retries")))
-            for bucket in STREAMS.values()
-        )
+        names = [keys.key(keys.bucket_prefix(bucket), "retries") for bucket in STREAMS.values()]
+        return sum(self.journal.call_all([("ZCARD", name) for name in names]))
 
     def let_retries_fall_due(self) -> None:
         """Do at once what the sweeper does when their time has come."""

@@ -87,13 +87,16 @@ do
   end
 
   -- displayed: a device says how far a conversation has been displayed (XEP-0490)
-  -- KEYS[1] prefix   ARGV user, the conversation's JID, archive id ('' = all there is by now), the request's name: what
-  --      comes again after a lost connection takes nothing that came meanwhile   answers 'ok'
+  -- KEYS[1] prefix   ARGV user, the conversation's JID, archive id ('' = all there is by now), the request's name ('' =
+  --      none): what comes again after a lost connection takes nothing that came meanwhile   answers 'ok'
   register('displayed', function(keys, args)
     local p, user, upto = keys[1], args[1], string.match(args[3], '^%d+%-%d+$')
-    local account = K.account(p, user)
-    if redis.call('EXISTS', account) == 0 or redis.call('HGET', account, 'displayed') == args[4] then return 'ok' end
-    redis.call('HSET', account, 'displayed', args[4])
+    local account, request = K.account(p, user), args[4] or ''
+    if redis.call('EXISTS', account) == 0 then return 'ok' end
+    if request ~= '' then
+      if redis.call('HGET', account, 'displayed') == request then return 'ok' end
+      redis.call('HSET', account, 'displayed', request)
+    end
     Unread.read(p, user, args[2], upto)
     return 'ok'
   end)

@@ -155,7 +155,7 @@ class Sessions(Stanzas):
         owned = [s for s in self.model.sessions.values() if not s.is_asleep and s.node == name]
         if len(owned) > 1:
             return  # the order in which a node's sessions are reaped is Redis' own
-        self.world.call("reap", name, 100, 1000, QUEUE, QUOTA, OLD_KEPT, self.model.resend)
+        self.world.call("reap", name, 100, 1000, QUEUE, QUOTA, OLD_KEPT, self.model.resend, 0)
         for session in owned:
             session.epoch += 1
             self.strangers.append(self.clients[session.sid])

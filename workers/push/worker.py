@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import signal
@@ -197,6 +198,11 @@ def run(settings: Settings, *, again: Callable[[], Settings]) -> None:
     gevent.signal_handler(signal.SIGHUP, _reload, worker, again)
     worker.start(REDIS_AT_START_S)
     notify_ready()
+    # A sixth of a busy worker's CPU went into the search for reference cycles, of which pushes make none: what exists
+    # now stays, and is not searched again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     worker.run()
 
 

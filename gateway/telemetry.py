@@ -1,7 +1,7 @@
 """Logs are events with fields: `log.info("session_hibernating", keep_for_s=600, unacked=3)`, one line each.
 
 What must not be read by others never reaches a line: fields with a telling name are hidden, bytes (stanzas, payloads)
-show their length only, and a token that is needed to follow a story appears as `redact(token)`.
+show their length only, and a token or a person that is needed to follow a story appears as `redact(token)`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ HIDDEN: Final = frozenset(
     {"authorization", "body", "credentials", "device_token", "jwt", "password", "payload", "secret", "stanza", "token"}
 )
 """Fields with these names, or with one of them behind a `_`, are never printed."""
+
+PERSONS: Final = frozenset({"admin", "contact", "jid", "user"})
+"""Fields with these names are JIDs of people, and are printed as `redact` has them: one can be followed, not read."""
 
 LONGEST_FIELD: Final = 500
 """Characters of one field's value that are printed."""
@@ -169,7 +172,13 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields = getattr(record, _FIELDS, None)
     if fields is None:
         return {"source": record.name, "text": _printable(record.getMessage())}
-    return {name: "[hidden]" if _is_hidden(name) else _printable(value) for name, value in fields.items()}
+    return {name: _shown(name, value) for name, value in fields.items()}
+
+
+def _shown(name: str, value: Any) -> Any:
+    if _is_hidden(name):
+        return "[hidden]"
+    return redact(str(value)) if name in PERSONS and value else _printable(value)
 
 
 def _is_hidden(name: str) -> bool:

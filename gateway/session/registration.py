@@ -156,7 +156,7 @@ class Registration:
                 stanza = plain(user, contact, type_)
                 subscriptions.send(user=user, contact=contact, type_=type_, stanza=stanza, most_items=most)
         except (RosterFull, BlockedByYou, StoreError) as error:
-            log.warning("contact_not_made", user=guest, contact=inviter, error=repr(error))
+            log.warning("contact_not_made", user=guest, contact=inviter, error=type(error).__name__)
 
 
 def _text(payload: Any, name: str) -> str:

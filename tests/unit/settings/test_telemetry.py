@@ -31,10 +31,10 @@ def written(settings: LogSettings | None = None) -> io.StringIO:
 
 def test_an_event_is_one_line_with_its_fields() -> None:
     stream = written()
-    get_logger("gateway.session").bind(jid="romeo@localhost").info("session_hibernating", keep_for_s=600, delay=0.25)
+    get_logger("gateway.session").bind(session="s1").info("session_hibernating", keep_for_s=600, delay=0.25)
     stamp, rest = stream.getvalue().split(" ", 1)
 
-    assert "info    session_hibernating jid=romeo@localhost keep_for_s=600 delay=0.25\n" == rest
+    assert "info    session_hibernating session=s1 keep_for_s=600 delay=0.25\n" == rest
     assert (24, "Z") == (len(stamp), stamp[-1])
 
 
@@ -81,6 +81,14 @@ def test_a_token_is_followed_by_its_hash() -> None:
     assert here != redact("token")
     assert here.startswith("hash:")
     assert "token" not in here
+
+
+@pytest.mark.parametrize("name", ["jid", "user", "admin", "contact"])
+def test_a_person_is_followed_by_the_hash_of_the_address(name: str) -> None:
+    stream = written()
+    get_logger("gateway").bind(**{name: "romeo@localhost"}).info("account_removed", session="s1")
+
+    assert f"account_removed {name}={redact('romeo@localhost')} session=s1\n" == stream.getvalue().split("info    ")[1]
 
 
 def test_a_level_below_the_configured_one_costs_no_line() -> None:

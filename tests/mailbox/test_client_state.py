@@ -115,7 +115,7 @@ def test_a_client_that_rests_is_awake_for_the_push_rule(world: World, phone: Cli
 
     assert [] == world.reasons()
     phone.overdue()
-    assert ["ack-delayed"] == world.reasons()
+    assert ["inactive"] == world.reasons()
 
 
 def test_a_stale_owner_changes_nothing(world: World, phone: Client) -> None:

@@ -22,6 +22,7 @@ MAKERS = {
     "create": "makes accounts",
     "enroll": "makes accounts",
     "pushed": "keeps outcomes by the event's name",
+    "replay": "keeps by the event's name that it was done",
     "reserve": "keeps a name for an account that is not there yet",
 }
 """operations that may make something of these arguments -> why"""

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from workers.push.outcome import Outcome
+
+_NAME: Final = re.compile(r"[A-Za-z_.]{1,60}")
+
+
+def named(reason: str, status: int) -> str:
+    """What an answer is called for which no row is there: by its reason if that is a name as providers give them, else
+    by its status. Other text may be anything, such as the device's token.
+    """
+    return reason if _NAME.fullmatch(reason) else f"status {status}"
 
 
 class Action(Enum):

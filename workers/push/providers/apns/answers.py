@@ -10,7 +10,7 @@ import msgspec
 
 from workers.push.backoff import retry_after_s
 from workers.push.outcome import Delivered, Later, Refused, TokenGone
-from workers.push.reaction import Action, Health, Reaction
+from workers.push.reaction import Action, Health, Reaction, named
 from workers.push.reply import Reply
 
 
@@ -100,7 +100,7 @@ def react(reply: Reply, *, now: float) -> Reaction:
 
 
 def _by_class(status: int, reason: str) -> Reaction:
-    name = reason[:80] or f"status {status}"
+    name = named(reason, status)
     if status == 410:
         return Reaction(TokenGone(None, name))
     if status == 429:

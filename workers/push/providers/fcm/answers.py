@@ -12,7 +12,7 @@ import msgspec
 
 from workers.push.backoff import retry_after_s
 from workers.push.outcome import Delivered, Later, Refused, TokenGone
-from workers.push.reaction import Action, Health, Reaction
+from workers.push.reaction import Action, Health, Reaction, named
 from workers.push.reply import Reply
 
 QUOTA_PAUSE_S: Final = 60.0
@@ -89,7 +89,7 @@ def react(reply: Reply, *, now: float) -> Reaction:
 
 
 def _by_class(status: int, code: str) -> Reaction:
-    name = code[:80] or f"status {status}"
+    name = named(code, status)
     if status == 429:
         return Reaction(Later(QUOTA_PAUSE_S, name))
     if status == 401:

@@ -18,6 +18,7 @@ import pytest
 
 from gateway.mailbox import keys
 from gateway.mailbox.push_life import PushLife
+from gateway.mailbox.push_workers import PushWorkers
 from gateway.mailbox.pushes import ENDS, STREAMS, Decision, Pushes
 from tests.chaos.push_workers import (
     Workers,
@@ -41,6 +42,7 @@ SPAN_S = PUSHES / A_SECOND
 WORKERS = 3
 KILLS = max(3, PUSHES // 400)
 GOAWAY_EVERY = 500 if IS_WHOLE else 50
+REQUEST_TIMEOUT_S = 12.0 if IS_WHOLE else 5.0
 OUTAGE_S = 10.0
 MOST_MEMORY = 200 * 2**20
 
@@ -133,7 +135,9 @@ def storm(redis_url: str, tmp_path: Path) -> Iterator[Storm]:
     town = Town(redis_url)
     with (
         Sandbox(tmp_path / "sandbox", Addresses.free()) as sandbox,
-        running_workers(configuration(tmp_path, redis_url, sandbox), WORKERS) as workers,
+        running_workers(
+            configuration(tmp_path, redis_url, sandbox, request_timeout_s=REQUEST_TIMEOUT_S), WORKERS
+        ) as workers,
     ):
         yield Storm(town, sandbox, workers, random.Random(4))
     town.leave()
@@ -148,6 +152,7 @@ def identity(push: ReceivedPush) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300 + 5 * SPAN_S)
 def test_no_push_is_lost_and_doubles_are_the_same_push_though_providers_fail_and_workers_die(storm: Storm) -> None:
     phones = lay_asleep(storm.town, storm.tokens)
     wait_at_work(storm.town, WORKERS)
@@ -221,7 +226,7 @@ def wait_over(storm: Storm) -> None:
     deadline = time.monotonic() + 60 + 3 * SPAN_S
     while not storm.is_over():
         waiting = (storm.town.events(), storm.town.retries(), storm.life().pushes_under_way)
-        assert time.monotonic() < deadline, (waiting, storm.life(), storm.workers.log()[-4000:])
+        assert time.monotonic() < deadline, (waiting, storm.life(), PushWorkers(storm.town.journal).all())
         gevent.sleep(0.2)
 
 

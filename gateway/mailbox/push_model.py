@@ -128,7 +128,8 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Still true. `count`: important messages waiting for the device; `waiting`: the newest of them, oldest first.
+    """Still true. `count`: important messages waiting for the device; `waiting`: the newest of them, oldest first, and
+    `fresh`: of so many of the newest the device was not told (there may be more than `waiting` has).
 
     `kind`: the event's, but a call that has ended by now is a "message"; `call`: its id. `unread`: unread messages of
     the account, None if they are not counted; `requests`: subscription requests that wait for an answer. `rules`: the
@@ -142,6 +143,7 @@ class Send:
     call: str = ""
     unread: int | None = None
     requests: int = 0
+    fresh: int = 0
     rules: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property

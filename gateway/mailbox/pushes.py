@@ -12,6 +12,7 @@ moment (`claim`), in the same atomic step that records the attempt.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -83,13 +84,13 @@ class Pushes:
         reply = self._call(
             "claim", event.bucket, event.stream_id, event.id, event.user, event.sid, event.reason, event.gen,
             event.kind, event.only, floor_ms, keys.CONSUMER_GROUP, event.at_ms, event.call, event.rang, event.attempt,
-            active_grace_ms, *self._kept,
+            active_grace_ms, *self._kept, secrets.token_hex(8),
         )  # fmt: skip
         if reply[0] == b"cancelled":
             return Cancelled(reply[1].decode())
         if reply[0] == b"later":
             return Later(int(reply[1]))
-        (count, kind, call, unread, requests), entries, rules, found = reply[1:]
+        (count, kind, call, unread, requests, fresh), entries, rules, found = reply[1:]
         return Send(
             registrations=tuple(msgspec.json.decode(found[i], type=Registration) for i in range(1, len(found), 2)),
             count=int(count),
@@ -98,6 +99,7 @@ class Pushes:
             call=call.decode(),
             unread=int(unread) if int(unread) >= 0 else None,
             requests=int(requests),
+            fresh=int(fresh),
             rules={rules[i].decode(): rules[i + 1] for i in range(0, len(rules), 2)},
         )
 
@@ -132,7 +134,7 @@ class Pushes:
         again = msgspec.json.encode(counted.again(registration).fields())
         self._call(
             "retry", event.bucket, max(0, wait_ms), again, event.id, event.user, registration.field,
-            "1" if told.is_tried else "", told.push_id, told.why, *self._kept,
+            "1" if told.is_tried else "", told.push_id, told.why, *self._kept, event.stream_id,
         )  # fmt: skip
 
     def may_show_nothing(self, event: Event, registration: Registration, *, gap_ms: int) -> bool:
@@ -151,7 +153,8 @@ class Pushes:
     def done(self, event: Event, *, final: bool) -> None:
         """Take the event off the stream.
 
-        `final`: no registration of it waits for a retry any more, forget its outcomes.
+        `final`: what was pushed because of this entry has come to its end; when all of the event has, its outcomes are
+        forgotten.
         """
         self._call("done", event.bucket, event.stream_id, event.id if final else "", keys.CONSUMER_GROUP)
 

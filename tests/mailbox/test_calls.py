@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from hashlib import sha1
 from typing import Any
 
 import pytest
@@ -361,6 +362,8 @@ def test_a_call_is_over_when_all_who_use_its_id_say_so_and_is_told_once(
             else:
                 told.append(id_)  # it is told the end behind what it was told late
             event = Event(keys.bucket_of(user), "", f"{user}{number}", user, "", "queued", "0", "call", 0)
+            digest = sha1(f"{user}\n{registration.field}".encode()).hexdigest()[:12]
+            world.redis.hset(keys.key(at, "job", event.id), f"~{digest}", 1)  # it was begun
             world.pushes.outcome(event, registration, "delivered", told=Told(call=id_))
         elif verb in ("propose", "retract", "finish"):
             flags = "swub" if verb == "propose" else "sbx"

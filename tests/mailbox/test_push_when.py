@@ -239,13 +239,20 @@ def test_what_was_read_at_another_device_is_not_pushed(world: World) -> None:
 def test_a_claim_tells_what_waits_who_wrote_it_and_what_else_there_is(world: World) -> None:
     phone = sleeper(world)
     for number in range(30):
+        if number == 25:
+            world.push_all()
         world.deliver(f"<message from='{ROMEO}'><body>{number}</body></message>".encode(), to="phone")
     world.redis.hset(keys.key(world.at, "roster", JULIET), "romeo@localhost", '{"s": "both"}')
     world.redis.hset(keys.key(world.at, "requests", JULIET), "tybalt@localhost", "<presence/>")
     answer = world.claim()
 
     assert isinstance(answer, Send)
-    assert (30, 20, {"both"}) == (answer.count, len(answer.waiting), {each.subscription for each in answer.waiting})
+    assert (30, 5, 20, {"both"}) == (
+        answer.count,
+        answer.fresh,
+        len(answer.waiting),
+        {each.subscription for each in answer.waiting},
+    )
     assert answer.newest is not None
     assert b">29<" in answer.newest.stanza
     assert (1, 30, "message") == (answer.requests, answer.unread, answer.kind)

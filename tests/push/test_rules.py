@@ -86,16 +86,16 @@ def test_only_a_fresh_call_may_go_as_voip() -> None:
 
 
 def test_messages_that_a_device_does_not_want_are_not_counted_for_it() -> None:
-    decision = for_device(Send("message", True, 7, 0.0), ["", "muted", ""])
+    decision = for_device(Send("message", True, 7, 0.0), ["", "muted", ""], fresh=3)
 
     assert Send("message", True, 6, 0.0) == decision
 
 
 def test_a_device_that_wants_none_of_what_waits_is_left_alone() -> None:
-    assert Skip("no-mention") == for_device(Send("message", True, 2, 0.0), ["muted", "no-mention"])
+    assert Skip("no-mention") == for_device(Send("message", True, 2, 0.0), ["muted", "no-mention"], fresh=2)
 
 
 def test_the_end_of_a_call_reaches_a_device_whatever_it_wants_to_hear_of() -> None:
     decision = Send("call-ended", True, 0, 0.0)
 
-    assert decision == for_device(decision, ["muted"])
+    assert decision == for_device(decision, ["muted"], fresh=1)

@@ -21,7 +21,19 @@ from workers.push.notification import Content, Push, collapse_id
 from workers.push.outcome import Delivered, Later, Outcome, Refused, TokenGone
 from workers.push.provider import Provider
 from workers.push.reading import Reading
-from workers.push.rules import CALL, RESTART, Send, Skip, decide, floor_ms, for_device, hold_s, is_voip, kind_of
+from workers.push.rules import (
+    CALL,
+    MESSAGE,
+    RESTART,
+    Send,
+    Skip,
+    decide,
+    floor_ms,
+    for_device,
+    hold_s,
+    is_voip,
+    kind_of,
+)
 from workers.push.settings import APNS, FCM, PushSettings
 from workers.push.summary import Summary
 
@@ -73,9 +85,8 @@ class Dispatcher:
         """Take an event to its end, or to the retries it needs. Raises StoreError: then it stays on its stream, and
         what was recorded is not done again.
         """
-        raised_at = event.at_ms / 1000
         kind = self._kind(event, event.kind)
-        gevent.sleep(hold_s(kind, raised_at, settings=self._settings, now=self._clock()))
+        gevent.sleep(hold_s(kind, event.at_ms / 1000, settings=self._settings, now=self._clock()))
         claim = self._pushes.claim(
             event, floor_ms=floor_ms(kind, self._settings), active_grace_ms=int(self._settings.active_grace * 1000)
         )
@@ -85,14 +96,15 @@ class Dispatcher:
         if isinstance(claim, Cancelled):
             log.debug("push_cancelled", entry=event.id, reason=claim.reason)
             return
-        decision = decide(
-            self._kind(event, claim.kind), raised_at, waiting=claim.count, settings=self._settings, now=self._clock()
-        )
+        decision = self._decide(event, self._kind(event, claim.kind), claim.count)
         reading = Reading(event.user, claim, now_ms=int(self._clock() * 1000))
         endings = [self._begin(event, registration, decision, reading) for registration in claim.registrations]
         gevent.joinall([ending for ending in endings if isinstance(ending, gevent.Greenlet)])
         are_over = [self._is_over(ending) for ending in endings]
-        self._pushes.done(event, final=not event.only and all(are_over))
+        self._pushes.done(event, final=all(are_over))
+
+    def _decide(self, event: Event, kind: str, waiting: int) -> Send | Skip:
+        return decide(kind, event.at_ms / 1000, waiting=waiting, settings=self._settings, now=self._clock())
 
     def _kind(self, event: Event, event_class: str) -> str:
         is_late = self._clock() - event.at_ms / 1000 >= self._settings.call_expiry
@@ -106,8 +118,10 @@ class Dispatcher:
         self, event: Event, registration: Registration, decision: Send | Skip, reading: Reading
     ) -> bool | gevent.Greenlet:
         """Start a registration's push in its lane. Answers at once if there is nothing to start."""
+        if isinstance(decision, Send) and decision.kind == CALL and not reading.is_call_wanted(registration):
+            decision = self._decide(event, MESSAGE, reading.claim.count)
         if isinstance(decision, Send):
-            decision = for_device(decision, reading.verdicts(registration))
+            decision = for_device(decision, reading.verdicts(registration), fresh=reading.claim.fresh)
         provider = self._apps.for_registration(registration)
         if provider is None:
             log.warning("push_app_unknown", app=registration.app)
@@ -155,7 +169,9 @@ class Dispatcher:
         ceiling = app.content if app is not None else self._settings.foreign_content
         content = Content.allowed(ceiling, registration.content)
         is_told = content > Content.NONE or ceiling == ENCRYPTED or registration.key
-        told = reading.newest(registration) if is_told else Summary()
+        told = Summary()
+        if is_told:
+            told = reading.call if decision.kind == CALL else reading.newest(registration)
         return Push(
             app=registration.app,
             token=registration.token,

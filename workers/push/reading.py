@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from gateway.mailbox.entry import URGENT
 from gateway.mailbox.pushes import Registration, Send
 from gateway.xmpp.notification_settings import ChatSettings
 from workers.push.chat_rules import read_rules, verdict, wants_everything
@@ -50,6 +51,24 @@ class Reading:
             )
             for said, waiting in zip(self._all, self.claim.waiting, strict=True)
         ]
+
+    @cached_property
+    def _call_at(self) -> int | None:
+        """Where the call stands among the messages, for which the devices are to ring: it is the newest."""
+        flags = [waiting.entry.flags for waiting in self.claim.waiting]
+        return max((at for at, found in enumerate(flags) if URGENT in found), default=None)
+
+    def is_call_wanted(self, registration: Registration) -> bool:
+        """May this device ring for the call, whatever else waits for it?"""
+        verdicts = self.verdicts(registration)
+        return not verdicts or self._call_at is None or not verdicts[self._call_at]
+
+    @cached_property
+    def call(self) -> Summary:
+        """Who calls."""
+        if self._call_at is None:
+            return Summary()
+        return summary(self.claim.waiting[self._call_at].entry.stanza)
 
     def newest(self, registration: Registration) -> Summary:
         """The newest message that the device wants to be woken for."""

@@ -99,16 +99,17 @@ def decide(kind: str, event_at: float, *, waiting: int, settings: PushSettings, 
     return Send(kind, is_urgent(kind), waiting, expires_at)
 
 
-def for_device(decision: Send, verdicts: Sequence[str]) -> Decision:
+def for_device(decision: Send, verdicts: Sequence[str], *, fresh: int) -> Decision:
     """The decision for one device, which wants to hear of messages with an empty verdict only ("muted", "no-mention",
     "unknown-sender": why not of the others).
 
-    `verdicts`: of the newest messages that wait, oldest first. Those it does not want are not counted for it. When it
-    wants none of them there is no push; an older one had a push of its own.
+    `verdicts`: of the newest messages that wait, oldest first. Those it does not want are not counted for it. `fresh`:
+    of so many of the newest it was not told. When it wants none of these there is no push: what it wants of the others
+    had one. If there are more of them than could be looked at, there is one: it may want one of the rest.
     """
     if not verdicts or decision.kind in FOR_NOTHING:
         return decision
     unwanted = sum(bool(verdict) for verdict in verdicts)
-    if unwanted == len(verdicts):
+    if fresh <= len(verdicts) and all(verdicts[-fresh:]):
         return Skip(verdicts[-1])
     return replace(decision, count=max(1, decision.count - unwanted)) if unwanted else decision

@@ -1,6 +1,6 @@
 -- The push rule: something important lies beyond the cursor of a device that is not consuming.
 -- Keys: ev (stream), retry zset, s:{sid} (pending, covered), acct:{user} (offline_pending, offline_gen, push_idle,
---       idle_important), push:{user}, wakeslot, pushstat
+--       idle_important, idle_newest), push:{user}, wakeslot, pushstat
 
 local LEVEL = { message = 1, call = 2 }
 
@@ -78,11 +78,19 @@ local function raise_offline_event(p, user, reason, class)
   redis.call('HSET', account, 'offline_pending', LEVEL[class])
 end
 
+local NEWEST = 20   -- messages that only the archive has for devices without a session: so many are known by their ids
+
 -- Live devices took it, and the archive: those without a session learn of it in no other way.
-function Push.archived(p, user, flags)
+function Push.archived(p, user, flags, id)
   local account = K.account(p, user)
-  if (redis.call('HGET', account, 'push_idle') or '0') == '0' then return end
+  local v = redis.call('HMGET', account, 'push_idle', 'idle_newest')
+  if (v[1] or '0') == '0' then return end
+  local ids = { id .. '/' .. flags }
+  for other in string.gmatch(v[2] or '', '%S+') do
+    if #ids < NEWEST then ids[#ids + 1] = other end
+  end
   redis.call('HINCRBY', account, 'idle_important', 1)
+  redis.call('HSET', account, 'idle_newest', table.concat(ids, ' '))
   raise_offline_event(p, user, 'archived', has(flags, 'u') and 'call' or 'message')
 end
 

@@ -217,7 +217,7 @@ deliver = function(keys, args, own_sid)
     if push and has(flags, 'w') and (status ~= 'dropped' or id) then
       Unread.count(p, user, args[3], args[8], flags, stamp, args[12], args[2] ~= '' and targets[1] and targets[1].sid,
         not unread)
-      if id and status ~= 'offline' then Push.archived(p, user, flags) end
+      if id and status ~= 'offline' then Push.archived(p, user, flags, id) end
     end
     if status == 'ok' and has(flags, 'c') and redis.call('HLEN', K.resources(p, user)) > 1 then
       local except = { [own_sid or ''] = true }

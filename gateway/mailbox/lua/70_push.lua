@@ -16,7 +16,7 @@ function Push.count_idle(p, user)
   end
   if redis.call('EXISTS', account) == 0 then return end   -- what comes late must not bring an account back
   redis.call('HSET', account, 'push_idle', idle)
-  if idle == 0 then redis.call('HDEL', account, 'idle_important') end
+  if idle == 0 then redis.call('HDEL', account, 'idle_important', 'idle_newest') end
 end
 
 -- A session is linked while one of the registrations names it.
@@ -83,14 +83,24 @@ function Push.device(user, field) return string.sub(redis.sha1hex(user .. '\n' .
 -- device is the digest of its registration's name. `length` entries are kept, `days` long.
 function Push.note(p, user, length, days, event, what, why, ...)
   if tonumber(length) == 0 then return end
+  if redis.call('EXISTS', K.account(p, user)) == 0 then return end   -- removed meanwhile
   local key = K.trace(p, redis.sha1hex(user))
   redis.call('XADD', key, 'MAXLEN', length, '*', 'event', event, 'what', what, 'why', why, ...)
   redis.call('EXPIRE', key, tonumber(days) * 86400)
 end
 
--- The event leaves its stream, and with it what was kept of its work.
+-- The event leaves its stream, and with it what was kept of its work: later, if some of it was left for a retry, and a
+-- worker that was slow may yet come with what another has brought to its end.
 function Push.forget(p, stream_id, job, group)
   redis.call('XACK', K.events(p), group, stream_id)
   redis.call('XDEL', K.events(p), stream_id)
-  if job ~= '' then redis.call('DEL', job) end
+  if job == '' then return end
+  local is_open, was_left = false, false
+  for _, field in ipairs(redis.call('HKEYS', job)) do
+    local device = string.match(field, '^>(.*)$')
+    was_left = was_left or device ~= nil
+    is_open = is_open or device and redis.call('HEXISTS', job, device) == 0
+  end
+  if not was_left then redis.call('DEL', job)
+  elseif not is_open then redis.call('EXPIRE', job, 86400) end
 end

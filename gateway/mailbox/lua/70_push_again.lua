@@ -17,15 +17,16 @@ local function waiting(p, device)
   return string.match(redis.call('GET', K.again(p, device)) or '', '^(%S+) (.*)$')
 end
 
-local function withdraw(p, job, device, why)
+-- The push for this device has no other end: this is it. Answers whether it is.
+function Push.withdraw(p, job, device, why)
   if redis.call('HSETNX', job, device, 'withdrawn') == 0 then return false end
-  redis.call('EXPIRE', job, 86400)
+  redis.call('EXPIRE', job, 2592000)
   Push.count(p, 'withdrawn:' .. why)
   return true
 end
 
 local function supersede(p, user, device, id, length, days)
-  if withdraw(p, K.job(p, id), device, 'superseded') then
+  if Push.withdraw(p, K.job(p, id), device, 'superseded') then
     Push.note(p, user, length, days, id, 'cancelled', 'superseded', 'device', device)
   end
 end
@@ -67,7 +68,24 @@ function Push.end_begun(p, user, job, found, why)
   for _, field in ipairs(redis.call('HKEYS', job)) do
     local device = string.match(field, '^~(.*)$')
     if device and not again[device] and redis.call('HEXISTS', job, '>' .. device) == 0 then
-      withdraw(p, job, device, why)
+      Push.withdraw(p, job, device, why)
+    end
+  end
+end
+
+-- The account goes, and with it what waits for its time.
+function Push.leave(p, user)
+  for _, event in ipairs(redis.call('ZRANGE', K.retries(p), 0, -1)) do
+    local fields = cjson.decode(event)
+    if fields.user == user then
+      redis.call('ZREM', K.retries(p), event)
+      if (fields.only or '') == '' then Push.count(p, 'cancelled:no-registration')
+      else
+        local device = Push.device(user, fields.only)
+        Push.withdraw(p, K.job(p, fields.id), device, 'no-registration')
+        redis.call('DEL', K.again(p, device))
+      end
+      if fields.id then redis.call('DEL', K.job(p, fields.id)) end
     end
   end
 end

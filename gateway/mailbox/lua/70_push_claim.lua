@@ -1,12 +1,12 @@
 -- A worker has read a push event: is it still true, and for whom?
 -- Keys: ev stream, retry zset, job:{event}, push:{user}, s:{sid} (pending, covered, pushed_at, last_event), acct:{user}
---       (offline_*, idle_important), q:{sid}, back:{sid}, off:{user}, res:{user}, roster:{user}, reqs:{user}, trace
+--       (offline_*, idle_*), arch:{user}, q:{sid}, back:{sid}, off:{user}, res:{user}, roster:{user}, reqs:{user}, trace
 
 do
 
 -- Registrations an event is for: of a call that ended those that rang, of a session those linked to it, else those
 -- whose device has no session. Not those that have an outcome, or wait for a retry: another worker had taken the event,
--- and died.
+-- and died. (Whether a retry itself is at its end is asked before.)
 local function concerned(p, event, job)
   local found, all, rang = {}, redis.call('HGETALL', K.registrations(p, event.user)), {}
   for _, field in ipairs(event.rang ~= '' and cjson.decode(event.rang) or {}) do rang[field] = true end
@@ -28,61 +28,90 @@ local function concerned(p, event, job)
   return found
 end
 
-local SHOWN = 20   -- of the messages that wait, so many of the newest are looked at
+local SHOWN, MOST = 20, 200     -- so many of the newest are looked at, and so many if the device was told of none of them
+local STEP, SEARCHED = 60, 1200   -- entries of a list that are read at once, and in all
 
--- The newest entries that wake, oldest first.
-local function newest(list)
-  local found, entries = {}, redis.call('LRANGE', list, -3 * SHOWN, -1)
-  for i = #entries, 1, -1 do
-    local _, flags = decode(entries[i])
-    if has(flags, 'w') then table.insert(found, 1, entries[i]) end
-    if #found == SHOWN then break end
+-- The newest entries that wake, oldest first. `fresh`: so many the device was not told of; then lists, the newest first.
+local function newest(fresh, ...)
+  local found, want = {}, math.max(SHOWN, math.min(fresh, MOST))
+  for _, list in ipairs({ ... }) do
+    local last = -1
+    while #found < want and last > -SEARCHED do
+      local entries = redis.call('LRANGE', list, last - STEP + 1, last)
+      for i = #entries, 1, -1 do
+        local _, flags = decode(entries[i])
+        if has(flags, 'w') and #found < want then found[#found + 1] = entries[i] end
+      end
+      if #entries < STEP then break end
+      last = last - STEP
+    end
   end
+  for i = 1, math.floor(#found / 2) do found[i], found[#found - i + 1] = found[#found - i + 1], found[i] end
+  return found
+end
+
+local function time_of(entry)
+  local _, _, stamp = decode(entry)
+  return tonumber(string.match(stamp, '^%d+'))
+end
+
+-- What waits for devices without a session: stored offline, or in the archive alone (`ids`).
+local function newest_offline(p, user, fresh, ids)
+  local found = newest(fresh, K.offline(p, user))
+  for id, flags in string.gmatch(ids or '', '(%S+)/(%l*)') do
+    local kept = redis.call('XRANGE', K.archive(p, user), id, id)[1]
+    if kept then found[#found + 1] = encode('m', flags, id, '', kept[2][4]) end
+  end
+  if ids then table.sort(found, function(one, other) return time_of(one) < time_of(other) end) end
   return found
 end
 
 -- They were shown on another device since: nothing is left that a phone would have to be woken for.
 local function is_read_elsewhere(p, user, entries)
   if #entries == 0 or not Unread.total or Unread.total(p, user) ~= 0 then return false end
-  local _, _, stamp = decode(entries[#entries])
-  return tonumber(string.match(stamp, '^%d+')) <= Unread.read_at(p, user)
+  return time_of(entries[#entries]) <= Unread.read_at(p, user)
 end
 
 -- Is a push for what waits for devices without a session worth sending? As still_true.
 local function offline_true(p, event, floor)
   local v = redis.call('HMGET', K.account(p, event.user), 'offline_gen', 'offline_important', 'offline_covered',
-    'offline_pushed_at', 'offline_event', 'idle_important')
-  local waiting, again = tonumber(v[2] or 0) + tonumber(v[6] or 0), event.only ~= '' or v[5] == event.id
+    'offline_pushed_at', 'idle_important', 'idle_newest', 'offline_pending')
+  local waiting, covered = tonumber(v[2] or 0) + tonumber(v[5] or 0), tonumber(v[3] or 0)
   if event.sid == '' and (v[1] or '0') ~= event.gen then return nil, 'back' end
-  if waiting == 0 or not again and waiting <= tonumber(v[3] or 0) then return nil, 'nothing-waiting' end
-  local urgent = again or event.class == 'call'
-  return waiting, newest(K.offline(p, event.user)), urgent and 0 or tonumber(v[4] or 0) + floor - now()
+  if waiting == 0 or not event.again and waiting <= covered then return nil, 'nothing-waiting' end
+  if event.class == 'message' and not event.again and tonumber(v[7] or 0) == LEVEL.call then
+    return nil, 'pushed-meanwhile'
+  end
+  local fresh = event.again and waiting or waiting - covered
+  local urgent = event.again or event.class == 'call'
+  return waiting, newest_offline(p, event.user, fresh, v[6]), urgent and 0 or tonumber(v[4] or 0) + floor - now(), fresh
 end
 
--- Is the push still worth sending? Answers count, newest entries and ms to wait for the floor; or nil and why not.
--- What another event covered since needs no push of its own, but the last call repeats what was pushed before.
+-- Is the push still worth sending? Answers count, newest entries, ms to wait for the floor and how many of what waits
+-- the device was not told of; or nil and why not. What another event covered since needs no push of its own, but the
+-- last call repeats what was pushed before. A message leaves it to a call that came after it, and waits as well: that
+-- tells of both.
 local function still_true(p, event, floor)
-  if event.class == 'call-ended' then return 0, {}, 0 end
+  if event.class == 'call-ended' then return 0, {}, 0, 0 end
   if event.sid == '' then return offline_true(p, event, floor) end
   local s = load(p, event.sid)
   if not s or s.state == ENDING then
     -- What a failed push was for may wait offline by now, and nothing else will come to wake this device.
-    if event.only ~= '' then return offline_true(p, event, floor) end
+    if event.again then return offline_true(p, event, floor) end
     return nil, 'session-gone'
   end
   if tostring(s.gen) ~= event.gen then return nil, 'back' end
   if is_consuming(s) then return nil, 'consuming' end
-  local v = redis.call('HMGET', K.session(p, s.sid), 'pushed_at', 'last_event')
-  local waiting, again = s.important - s.important_acked, event.only ~= '' or v[2] == event.id
+  local pushed_at, waiting = tonumber(redis.call('HGET', K.session(p, s.sid), 'pushed_at')), s.important - s.important_acked
   if event.class == 'wake' then
-    if not again and tonumber(v[1]) >= event.at then return nil, 'pushed-meanwhile' end
-    return waiting, {}, 0
+    if not event.again and pushed_at >= event.at then return nil, 'pushed-meanwhile' end
+    return waiting, {}, 0, waiting
   end
-  local repeats = again or event.reason == 'last-call'
+  local repeats = event.again or event.reason == 'last-call'
   if waiting <= 0 or not repeats and not has_uncovered(s) then return nil, 'nothing-waiting' end
-  local urgent = repeats or event.class == 'call'
-  return waiting, newest(s.back > 0 and K.backlog(p, s.sid) or K.queue(p, s.sid)),
-    urgent and 0 or tonumber(v[1]) + floor - now()
+  if event.class == 'message' and not event.again and s.pending == LEVEL.call then return nil, 'pushed-meanwhile' end
+  local fresh, urgent = repeats and waiting or s.important - told(s), repeats or event.class == 'call'
+  return waiting, newest(fresh, K.backlog(p, s.sid), K.queue(p, s.sid)), urgent and 0 or pushed_at + floor - now(), fresh
 end
 
 -- Somebody sits at another device of the account, and may read it there.
@@ -103,7 +132,7 @@ local function mark_claimed(p, event)
   elseif event.sid == '' then
     local v = redis.call('HMGET', key, 'offline_important', 'idle_important')
     redis.call('HSET', key, 'offline_pending', 0, 'offline_covered', tonumber(v[1] or 0) + tonumber(v[2] or 0),
-      'offline_pushed_at', at, 'offline_event', event.id)
+      'offline_pushed_at', at)
   else
     key = K.session(p, event.sid)
     redis.call('HSET', key, 'pending', 0, 'covered', redis.call('HGET', key, 'important'), 'pushed_at', at,
@@ -111,27 +140,45 @@ local function mark_claimed(p, event)
   end
 end
 
+-- Pushes of a claimed event were withdrawn, and their devices sleep, or will, over what it was to tell: unless another
+-- event has told of it since, nobody did.
+local function unmark(p, event, job)
+  local all = redis.call('HGETALL', K.registrations(p, event.user))
+  for i = 1, #all, 2 do
+    local s = redis.call('HGET', job, Push.device(event.user, all[i])) == 'withdrawn'
+      and load(p, cjson.decode(all[i + 1]).sid)
+    local last = s and s.state ~= ENDING and redis.call('HGET', K.session(p, s.sid), 'last_event')
+    if last == event.id or last == '' then   -- '': it was bound since
+      s.covered = s.important_acked
+      redis.call('HSET', K.session(p, s.sid), 'covered', s.covered)
+      wake(p, s, 'queued')
+    end
+  end
+end
+
+-- What was waiting to be claimed is no more; but what outranks it still does.
 local function clear_pending(p, event)
   if event.class ~= 'message' and event.class ~= 'call' then return end
   local key, field = K.session(p, event.sid), 'pending'
   if event.sid == '' then key, field = K.account(p, event.user), 'offline_pending' end
-  if redis.call('EXISTS', key) == 1 then redis.call('HSET', key, field, 0) end
+  if tonumber(redis.call('HGET', key, field) or 0) == LEVEL[event.class] then redis.call('HSET', key, field, 0) end
 end
 
 -- The attempt is recorded before it is made: one that is recorded twice may have been made twice, by a worker that died
--- in between. (A name with ~ in front counts attempts, one with > waits for a retry; the name alone is the outcome.)
-local function begin(p, event, job, found, attempt)
+-- in between. (A name with ~ in front counts attempts, one with > waits for a retry since that stream entry, one with @
+-- has the request that began it last; the name alone is the outcome.)
+local function begin(p, event, job, found, attempt, request)
   for i = 1, #found, 2 do
     local device = Push.device(event.user, found[i])
-    local tries = redis.call('HINCRBY', job, '~' .. device, 1)
-    local is_put_off = redis.call('HEXISTS', job, '>' .. device) == 1   -- untried, and counted before
-    if tries == 1 and not is_put_off then Push.count(p, 'queued') end
-    if tries > attempt + 1 then
-      Push.count(p, 'repeated')
-      redis.call('HSET', job, '~' .. device, attempt + 1)
+    if redis.call('HGET', job, '@' .. device) ~= request then   -- else it is sent again after a lost connection
+      local tries = redis.call('HINCRBY', job, '~' .. device, 1)
+      local is_put_off = redis.call('HEXISTS', job, '>' .. device) == 1   -- untried, and counted before
+      if tries == 1 and not is_put_off then Push.count(p, 'queued') end
+      if tries > attempt + 1 then Push.count(p, 'repeated') end
+      redis.call('HSET', job, '@' .. device, request, '~' .. device, math.min(tries, attempt + 1))
     end
   end
-  if #found > 0 then redis.call('EXPIRE', job, 2592000) end
+  redis.call('EXPIRE', job, 2592000)
 end
 
 -- Who wrote what waits, as the account's roster knows them.
@@ -166,9 +213,9 @@ end
 -- KEYS[1] prefix
 -- ARGV stream id, event id (the first one's, when this is a retry), user, sid, reason, gen, class, registration ('' =
 --      all), floor ms, group, when it was raised (ms), call, registrations that rang (JSON), attempt, ms that are left
---      to an active device, decisions kept, days they are kept
--- answers {'send', {count, class, call, unread (-1 = not known), requests}, {entry, subscription, …}, {chat, rule, …},
---         {field, registration, …}} | {'later', ms} | {'cancelled', reason}
+--      to an active device, decisions kept, days they are kept, this request's name
+-- answers {'send', {count, class, call, unread (-1 = not known), requests, how many the device was not told of},
+--         {entry, subscription, …}, {chat, rule, …}, {field, registration, …}} | {'later', ms} | {'cancelled', reason}
 -- 'later' and 'cancelled' take the event off the stream in the same step.
 register('claim', function(keys, args)
   local p, group, only = keys[1], args[10], args[8]
@@ -176,54 +223,60 @@ register('claim', function(keys, args)
     only = only, at = tonumber(args[11]), call = args[12], rang = args[13] }
   local job, user = K.job(p, event.id), event.user
   local was_claimed = only == '' and redis.call('EXISTS', job) == 1   -- by a worker that died
-  local function cancel(why)
-    if only == '' and why ~= 'back' then clear_pending(p, event) end
-    if was_claimed then
-      Push.end_begun(p, user, job, {}, why)
-    else
-      Push.count(p, (only == '' and 'cancelled:' or 'withdrawn:') .. why)
-    end
-    Push.note(p, user, args[16], args[17], event.id, 'cancelled', why, 'reason', event.reason)
-    Push.forget(p, args[1], only == '' and not was_claimed and job or '', group)
+  local device = only ~= '' and Push.device(user, only)
+  event.again = device or was_claimed
+  local function leave(why)
+    Push.forget(p, args[1], '', group)
     return { 'cancelled', why }
   end
-  local device = only ~= '' and Push.device(user, only)
-  local is_open = not device or redis.call('HEXISTS', job, device) == 0
-  if device and is_open and event.class == 'message' and Push.is_superseded(p, device, event.id) then
-    return cancel('superseded')
+  local function cancel(why)
+    if was_claimed then Push.end_begun(p, user, job, {}, why)
+    elseif device then Push.withdraw(p, job, device, why)
+    else
+      if why ~= 'back' then clear_pending(p, event) end
+      Push.count(p, 'cancelled:' .. why)
+    end
+    if event.again and why ~= 'superseded' and why ~= 'read-elsewhere' then unmark(p, event, job) end
+    Push.note(p, user, args[16], args[17], event.id, 'cancelled', why, 'reason', event.reason)
+    return leave(why)
   end
-  local count, entries, wait = still_true(p, event, only == '' and tonumber(args[9]) or 0)
+  -- Another worker, or this one whose connection was lost, has taken it off the stream, or has come to this retry's end.
+  local is_over = #redis.call('XRANGE', K.events(p), args[1], args[1]) == 0
+  if is_over or device and (redis.call('HEXISTS', job, device) == 1 or redis.call('HGET', job, '>' .. device) == args[1])
+  then
+    return leave('done')
+  end
+  if device and event.class == 'message' and Push.is_superseded(p, device, event.id) then return cancel('superseded') end
+  local count, entries, wait, fresh = still_true(p, event, tonumber(args[9]))
   if not count then return cancel(entries) end
   if event.class == 'message' and event.reason ~= 'last-call' and is_read_elsewhere(p, user, entries) then
     return cancel('read-elsewhere')
   end
   local left = event.at + tonumber(args[15]) - now()
-  if only == '' and event.class == 'message' and left > 0 and is_attended(p, user) then wait = math.max(wait, left) end
-  if wait > 0 and not was_claimed then   -- one trailing push: it stays pending, so what comes meanwhile adds no event
+  if event.class == 'message' and left > 0 and is_attended(p, user) then wait = math.max(wait, left) end
+  if wait > 0 and not event.again then   -- one trailing push: it stays pending, so what comes meanwhile adds no event
     redis.call('ZADD', K.retries(p), now() + wait, cjson.encode({ user = user, sid = event.sid,
       reason = event.reason, gen = event.gen, class = event.class, at = args[11], id = event.id }))
     Push.note(p, user, args[16], args[17], event.id, 'put-off', 'too-soon', 'ms', wait)
-    Push.forget(p, args[1], job, group)
+    Push.forget(p, args[1], '', group)
     return { 'later', wait }
   end
   local found = concerned(p, event, job)
-  if only == '' then mark_claimed(p, event) end
-  if #found == 0 then
-    -- of an event that another worker had taken every part may have its outcome
-    if was_claimed then Push.end_begun(p, user, job, found, 'no-registration') end
-    if was_claimed or not is_open then
-      Push.forget(p, args[1], '', group)
-      return { 'cancelled', 'done' }
-    end
-    return cancel('no-registration')
+  if #found == 0 and not was_claimed then return cancel('no-registration') end
+  if was_claimed then
+    Push.end_begun(p, user, job, found, 'no-registration')
+    unmark(p, event, job)
   end
-  if was_claimed then Push.end_begun(p, user, job, found, 'no-registration')
-  elseif only == '' then Push.count(p, 'claimed') end
-  begin(p, event, job, found, tonumber(args[14]))
+  if #found == 0 then return leave('done') end   -- every part has its outcome
+  if not event.again then
+    mark_claimed(p, event)
+    Push.count(p, 'claimed')
+  end
+  begin(p, event, job, found, tonumber(args[14]), args[18])
   local class, call = call_of(p, event, entries)
   local shown, senders = with_subscriptions(p, user, entries)
   return { 'send',
-    { count, class, call, Unread.total and Unread.total(p, user) or -1, redis.call('HLEN', K.requests(p, user)) },
+    { count, class, call, Unread.total and Unread.total(p, user) or -1, redis.call('HLEN', K.requests(p, user)), fresh },
     shown, Notify.rules and Notify.rules(p, user, senders) or {}, found }
 end)
 

@@ -35,13 +35,14 @@ end
 -- answers 'removed' | 'kept'
 register('pushed', function(keys, args)
   local p, user, field, key = keys[1], args[2], args[3], K.registrations(keys[1], args[2])
-  local job = K.job(p, args[1])
-  if redis.call('HSETNX', job, Push.device(user, field), args[4]) == 1 then   -- else it is sent again after a lost connection
+  local job, device = K.job(p, args[1]), Push.device(user, field)
+  -- Else it is sent again after a lost connection, or by a worker that was slow, while another brought all to its end.
+  if redis.call('HEXISTS', job, '~' .. device) == 1 and redis.call('HSETNX', job, device, args[4]) == 1 then
     Push.count(p, args[4])
     if args[7] == '1' then Push.count(p, 'sent') end
     if args[4] == 'delivered' then
       count_latency(p, args[9], math.floor(tonumber(args[10])))
-      if args[15] == 'message' then Push.told_all(p, user, Push.device(user, field), args[1], args[13], args[14]) end
+      if args[15] == 'message' then Push.told_all(p, user, device, args[1], args[13], args[14]) end
     end
     note_push(p, user, field, args[8], args[13], args[14], args[1], args[4], args[11], 'provider', args[9], 'ms', args[10])
     if args[12] ~= '' and args[4] == 'delivered' then
@@ -49,7 +50,6 @@ register('pushed', function(keys, args)
       else Calls.rang(p, user, args[12], field) end
     end
   end
-  redis.call('EXPIRE', job, 86400)
   if args[5] == '' then return 'kept' end
   local value = redis.call('HGET', key, field)
   local registration = value and cjson.decode(value)
@@ -63,12 +63,15 @@ end)
 
 -- retry: one registration's push is due again later
 -- KEYS[1] prefix   ARGV ms from now, event (JSON), event id, user, field, '1' if the provider was asked, push id, why,
---      decisions kept, days they are kept   answers 'ok'
+--      decisions kept, days they are kept, id of the stream entry that was claimed   answers 'ok'
 register('retry', function(keys, args)
   local p, tried = keys[1], args[6] == '1'
-  if redis.call('ZADD', K.retries(p), now() + tonumber(args[1]), args[2]) == 0 then return 'ok' end   -- sent again
   local job, device = K.job(p, args[3]), Push.device(args[4], args[5])
-  redis.call('HSET', job, '>' .. device, '1')
+  local v = redis.call('HMGET', job, '~' .. device, device, '>' .. device)
+  -- nothing was begun, or it has an outcome: by another worker, which took this one for dead; or it is sent again
+  if not v[1] or v[2] or v[3] == args[11] then return 'ok' end
+  redis.call('ZADD', K.retries(p), now() + tonumber(args[1]), args[2])
+  redis.call('HSET', job, '>' .. device, args[11])
   if tried then Push.count(p, 'sent') else redis.call('HINCRBY', job, '~' .. device, -1) end
   Push.count(p, tried and 'retried' or 'put-off')
   redis.call('EXPIRE', job, 2592000)
@@ -92,9 +95,13 @@ end)
 register('replay', function(keys, args)
   local p, job = keys[1], K.job(keys[1], args[1])
   local device = Push.device(args[2], args[3])
-  if redis.call('HSETNX', job, '^' .. args[4], '1') == 0 then return 'ok' end   -- sent again
-  redis.call('EXPIRE', job, 86400)
-  redis.call('HDEL', job, device, '~' .. device, '>' .. device)
+  if redis.call('EXISTS', K.account(p, args[2])) == 0 or redis.call('HSETNX', job, '^' .. args[4], '1') == 0 then
+    return 'ok'   -- nobody is there, or it is sent again
+  end
+  redis.call('EXPIRE', job, 2592000)
+  redis.call('HDEL', job, device, '~' .. device, '@' .. device)
+  redis.call('HSET', job, '>' .. device, '^')   -- counted here, also if nothing comes of it
+  Push.count(p, 'queued')
   redis.call('XADD', K.events(p), '*', unpack(args, 5))
   return 'ok'
 end)

@@ -87,7 +87,7 @@ do
 
   -- A registration is told of the call.
   function Calls.rang(p, user, id, field)
-    if id == '' then return end
+    if id == '' or redis.call('EXISTS', K.account(p, user)) == 0 then return end   -- the account may be gone by now
     local call = call_of(p, user, id) or { by = {}, rang = {} }
     for _, known in ipairs(call.rang) do
       if known == field then return end

@@ -51,13 +51,7 @@ register('remove', function(keys, args)
   for _, digest in ipairs(redis.call('ZRANGE', K.invites(p, user), 0, -1)) do
     redis.call('UNLINK', K.invite(p, digest))
   end
-  for _, event in ipairs(redis.call('ZRANGE', K.retries(p), 0, -1)) do
-    local fields = cjson.decode(event)
-    if fields.user == user then
-      redis.call('ZREM', K.retries(p), event)
-      if fields.id then redis.call('DEL', K.job(p, fields.id)) end
-    end
-  end
+  Push.leave(p, user)
   Archive.remove(p, user)
   Pubsub.erase(p, user)
   redis.call('UNLINK', K.account(p, user), K.resources(p, user), K.offline(p, user), K.registrations(p, user),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
 import pytest
 
 from gateway.demo.client import Client, RequestFailed
+from gateway.process import dies_with_parent
 from gateway.xmpp import ns
 from tests.support import prosody as peers
 from tests.support.processes import PASSWORD, Server
@@ -37,6 +41,20 @@ class Town:
 
     def connections(self) -> int:
         return self.wakegate.log().count("app_server_connected")
+
+    def wait_reachable(self) -> None:
+        """Returns when Prosody routes to our component, whichever process has the connection."""
+        client = self.prosody.client("romeo", "orchard").login(presence=False)
+
+        def answers() -> bool:
+            try:
+                client.request("get", f"<ping xmlns='{ns.PING}'/>", PUSH_SERVICE)
+            except RequestFailed:
+                return False
+            return True
+
+        self.wakegate.wait(answers, "the component's answer")
+        client.close()
 
     def wait_push(self, token: str, count: int = 1) -> list[dict[str, Any]]:
         """Returns when so many pushes for a device were accepted."""
@@ -248,6 +266,45 @@ def test_a_killed_app_server_costs_its_connection_and_nothing_else(town: Town) -
 
     assert 1 == len(town.wait_push(token))
     phone.cut()
+
+
+@contextmanager
+def a_second_app_server(town: Town) -> Iterator[Path]:
+    """With the configuration of the first; answers its log."""
+    ours = town.wakegate
+    log = ours.directory / "second.log"
+    configuration = (str(ours.config), str(ours.directory / "data" / "demo" / "wakegate.toml"))
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "appserver", *(part for file in configuration for part in ("-c", file))],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=ours.directory,
+            preexec_fn=dies_with_parent(),
+        )
+    try:
+        yield log
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_second_app_server_is_a_spare(town: Town) -> None:
+    token = "0c" * 32
+    phone = asleep(town, "nurse", token)
+    with a_second_app_server(town) as log:
+        town.wakegate.wait(lambda: "conflict" in log.read_text(), "Prosody's refusal")
+        before = town.connections()
+        town.wakegate.signal("appserver", signal.SIGTERM)  # the supervisor starts another
+        town.wakegate.wait(
+            lambda: "app_server_connected" in log.read_text() or town.connections() > before, "one of them"
+        )
+        town.send("nurse")
+
+        assert 1 == len(town.wait_push(token))
+    phone.cut()
+    town.wait_reachable()
 
 
 def test_nobody_else_may_publish_for_a_device(town: Town) -> None:

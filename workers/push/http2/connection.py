@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +14,15 @@ from gevent.event import Event
 from gateway.telemetry import get_logger
 from workers.push.http2.exchange import Exchange
 from workers.push.http2.protocol import ClientProtocol, ConnectionBroken
+from workers.push.http2.tls import TlsSocket
 
 log = get_logger(__name__)
 
-READ_SIZE: Final = 65_536
+GATHER_FROM: Final = 20
+GATHER_S: Final = 0.002
+"""While so many requests are in flight, answers are gathered for so long and read together: to be woken for each costs
+more than to understand it.
+"""
 
 
 class Owner(Protocol):
@@ -55,7 +59,7 @@ class ConnectionRules:
 class Connection:
     """Made with a connected socket; ends once, by `close`, by the peer, or by silence. All greenlets are its own."""
 
-    def __init__(self, sock: ssl.SSLSocket, *, rules: ConnectionRules, owner: Owner) -> None:
+    def __init__(self, sock: TlsSocket, *, rules: ConnectionRules, owner: Owner) -> None:
         self._sock = sock
         self._rules = rules
         self._owner = owner
@@ -146,7 +150,9 @@ class Connection:
 
     def _read(self) -> None:
         while not self._is_over:
-            data = self._sock.recv(READ_SIZE)
+            if self._protocol.in_flight >= GATHER_FROM:
+                gevent.sleep(GATHER_S)
+            data = self._sock.recv()
             if not data:
                 raise ConnectionBroken(self._farewell())
             self._heard_at = time.monotonic()

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import gevent
 
+from workers.push.http2.tls import TlsSocket
+
 HTTP2: Final = "h2"
 HTTP1: Final = "http/1.1"
 
@@ -56,7 +58,7 @@ class Origin:
             context.load_cert_chain(self.certificate_file)
         return context
 
-    def connect(self, context: ssl.SSLContext, timeout_s: float) -> ssl.SSLSocket:
+    def connect(self, context: ssl.SSLContext, timeout_s: float) -> TlsSocket:
         """A TLS connection that speaks HTTP/2, within `timeout_s` in all.
 
         Raises LacksHttp2 if the server has chosen something else, else OSError (which ssl.SSLError is one of).
@@ -66,7 +68,7 @@ class Origin:
             raw = self._dial(deadline)
             try:
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock = context.wrap_socket(raw, server_hostname=self.host)
+                sock = TlsSocket(raw, context, self.host)
             except BaseException:
                 raw.close()
                 raise

@@ -70,11 +70,19 @@ def refuse_every_access_token(sandbox: Sandbox) -> None:
     sandbox.arm_fcm(status=401, reason="UNAUTHENTICATED")
 
 
+def an_android_app_over_http2(sandbox: Sandbox) -> AppSettings:
+    addresses = sandbox.addresses
+    return an_android_app(sandbox, endpoint=addresses["fcm_tls_endpoint"], ca_file=addresses["ca_file"])
+
+
 ARRANGEMENTS = [
     Arrangement(
         "apns", an_iphone_app, "Unregistered", "TooManyRequests", "ServiceUnavailable", refuse_every_apns_token
     ),
-    Arrangement("fcm", an_android_app, "UNREGISTERED", "QUOTA_EXCEEDED", "UNAVAILABLE", refuse_every_access_token),
+    *(
+        Arrangement("fcm", app, "UNREGISTERED", "QUOTA_EXCEEDED", "UNAVAILABLE", refuse_every_access_token)
+        for app in (an_android_app, an_android_app_over_http2)
+    ),
     Arrangement(
         "webpush",
         a_browser_app,
@@ -89,7 +97,7 @@ AT_ONE_ADDRESS = [arrangement for arrangement in ARRANGEMENTS if arrangement.nam
 """Whether Web Push can reach anything, only a subscription shows."""
 
 
-@pytest.fixture(params=ARRANGEMENTS, ids=lambda arrangement: arrangement.name)
+@pytest.fixture(params=ARRANGEMENTS, ids=lambda arrangement: arrangement.app.__name__)
 def arranged(request: pytest.FixtureRequest) -> Arrangement:
     """Each provider in turn."""
     found: Arrangement = request.param

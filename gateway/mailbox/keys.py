@@ -130,7 +130,7 @@ KEYS: dict[str, Key] = {
     "job": Key(
         "job:{}",
         "hash",
-        "of a push event in work: device's digest -> outcome, with ~ tries begun, > it waits for a retry, @ who began it",
+        "of a push event in work: device's digest -> outcome, with ~ its tries, > it waits for a retry, @ who began it",
         "its",
     ),
     "push_counts": Key("pushstat", "hash", "state of a push's life -> how many reached it", "for ever"),

@@ -123,9 +123,9 @@ class Workers:
         """End all in good order; their exit statuses."""
         for process in self._running:
             process.terminate()
-        self.ends += [process.wait(30) for process in self._running]
+        statuses = [process.wait(30) for process in self._running]
         self._running = []
-        return self.ends
+        return statuses
 
     def close(self) -> None:
         """Leave nothing behind."""

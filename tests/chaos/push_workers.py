@@ -107,6 +107,11 @@ class Workers:
         victim.kill()
         victim.wait(10)
 
+    @property
+    def pids(self) -> set[int]:
+        """Of those that run."""
+        return {process.pid for process in self._running}
+
     def freeze_one(self) -> subprocess.Popen[bytes]:
         """Stop the oldest where it stands. It is no more one of them; whoever asked for it kills it."""
         victim = self._running.pop(0)
@@ -152,9 +157,9 @@ def running_workers(config: Path, count: int) -> Iterator[Workers]:
         workers.close()
 
 
-def wait_at_work(town: Town, count: int) -> None:
-    """Wait until so many workers have reported."""
-    wait_until(lambda: len(PushWorkers(town.journal).all()) >= count, timeout_s=60)
+def wait_at_work(town: Town, workers: Workers) -> None:
+    """Wait until each of them has reported."""
+    wait_until(lambda: workers.pids <= {int(name.split("-")[-2]) for name in PushWorkers(town.journal).all()}, 60)
 
 
 @contextmanager

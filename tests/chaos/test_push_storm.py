@@ -156,12 +156,12 @@ def identity(push: ReceivedPush) -> tuple[str, ...]:
 @pytest.mark.timeout(300 + 5 * SPAN_S)
 def test_no_push_is_lost_and_doubles_are_the_same_push_though_providers_fail_and_workers_die(storm: Storm) -> None:
     phones = lay_asleep(storm.town, storm.tokens)
-    wait_at_work(storm.town, WORKERS)
+    wait_at_work(storm.town, storm.workers)
     began = time.monotonic()
     with bringing_back_what_is_due(storm.town, storm.workers):
         storm.rage(phones)
         wait_over(storm)
-        wait_at_work(storm.town, WORKERS)
+        wait_at_work(storm.town, storm.workers)
     statuses = storm.workers.stop()
     accepted, ends, life = storm.accepted(), storm.ends(phones), storm.life()
     doubles = sum(len(pushes) - 1 for pushes in accepted.values())
@@ -203,7 +203,7 @@ def test_a_push_that_was_accepted_before_its_worker_died_is_repeated_with_its_id
         running_workers(configuration(tmp_path, redis_url, sandbox), 1) as workers,
     ):
         phones = lay_asleep(town, tokens)
-        wait_at_work(town, 1)
+        wait_at_work(town, workers)
         sandbox.arm_apns(tokens[0], delay_s=2.0, times=1)
         sandbox.arm_fcm(tokens[1], delay_s=2.0, times=1)
         with bringing_back_what_is_due(town, workers):

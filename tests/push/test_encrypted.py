@@ -10,8 +10,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.mailbox.pushes import Registration
-from workers.push.encrypted import LIMIT, Encrypted, encrypted
-from workers.push.notification import Push
+from workers.push.encrypted import LIMIT, encrypted
+from workers.push.notification import Encrypted, Push
 
 KEY = bytes(range(16))
 
@@ -112,6 +112,13 @@ def test_what_is_no_base64_is_no_key() -> None:
     )
 
     assert encrypted(a_push(registration=registration)) is None
+
+
+def test_what_came_sealed_is_passed_on_as_it_is() -> None:
+    sealed = Encrypted("AAAA", "BBBB", "voip")
+
+    assert sealed == encrypted(a_push(sealed=sealed))
+    assert encrypted(a_push(sealed=Encrypted("A" * (LIMIT + 4), "BBBB"))) is None
 
 
 def test_a_push_that_has_no_sender_is_not_sealed() -> None:

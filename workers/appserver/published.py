@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,13 +12,20 @@ from gateway.xmpp.errors import StanzaCondition, StanzaError
 from gateway.xmpp.escape import escape
 from gateway.xmpp.jid import JID, JIDError
 from gateway.xmpp.payload import NotAnElement, several
+from workers.push.notification import Encrypted
 
 LONGEST_TEXT: Final = 4000
 """characters of a body that are kept: providers take 4096 bytes with all around it"""
 
+LONGEST_IV: Final = 64
+
 MOST_COUNTED: Final = 100_000
 
-_ENCRYPTED: Final = "tigase:push:encrypt:0|encrypted"
+LONGEST_SEALED: Final = 3000
+"""characters of an encrypted payload that are passed on"""
+
+_ENCRYPTED: Final = f"{ns.PUSH_ENCRYPT}|encrypted"
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _PRIORITY: Final = "tigase:push:priority:0|priority"
 
 
@@ -36,6 +44,7 @@ class Published:
     body: str = field(default="", repr=False)
     is_important: bool = False
     is_call: bool = False
+    sealed: Encrypted | None = field(default=None, repr=False)
 
     @property
     def says_read(self) -> bool:
@@ -66,6 +75,7 @@ def _of(node: str, secret: str, notification: Any) -> Published:
     notification = notification if isinstance(notification, dict) else {}
     told = form_fields(notification)
     sealed, priority = notification.get(_ENCRYPTED), _text(notification.get(_PRIORITY))
+    is_call = isinstance(sealed, dict) and sealed.get("@type") == "voip"
     requests = _number(told.get("pending-subscription-count")) or 0
     body = told.get("last-message-body", "")
     return Published(
@@ -76,7 +86,8 @@ def _of(node: str, secret: str, notification: Any) -> Published:
         sender=_jid(told.get("last-message-sender", "")),
         body=body[:LONGEST_TEXT],
         is_important=bool(body.strip() or sealed is not None or requests or priority == "high"),
-        is_call=isinstance(sealed, dict) and sealed.get("@type") == "voip",
+        is_call=is_call,
+        sealed=_sealed(sealed, "voip" if is_call else ""),
     )
 
 
@@ -90,6 +101,16 @@ def form_fields(parent: Any) -> dict[str, str]:
     if isinstance(x, dict):
         x = {**x, "@type": "submit"}
     return {var: values[0] for var, values in forms.read(x).fields.items() if values}
+
+
+def _sealed(payload: Any, type_: str) -> Encrypted | None:
+    """What only the device can read; one that no provider would take is as none."""
+    data, iv = "".join(_text(payload).split()), payload.get("@iv", "") if isinstance(payload, dict) else ""
+    if not (
+        _BASE64.fullmatch(data) and len(data) <= LONGEST_SEALED and _BASE64.fullmatch(iv) and len(iv) <= LONGEST_IV
+    ):
+        return None
+    return Encrypted(data, iv, type_)
 
 
 def _number(text: str | None) -> int | None:
@@ -116,4 +137,13 @@ def message(published: Published, *, id_: str, content: str) -> bytes:
     sender = f" from='{escape(published.sender)}'" if content != "none" and published.sender else ""
     body = f"<body>{escape(published.body)}</body>" if content == "body" and published.body else ""
     call = f"<propose xmlns='{ns.CALLS}' id='{escape(id_)}'/>" if published.is_call else ""
-    return f"<message type='chat' id='{escape(id_)}'{sender}>{body}{call}</message>".encode()
+    return (
+        f"<message type='chat' id='{escape(id_)}'{sender}>{body}{call}{_written(published.sealed)}</message>".encode()
+    )
+
+
+def _written(sealed: Encrypted | None) -> str:
+    if sealed is None:
+        return ""
+    kind = f" type='{sealed.type}'" if sealed.type else ""
+    return f"<encrypted xmlns='{ns.PUSH_ENCRYPT}' iv='{sealed.iv}'{kind}>{sealed.data}</encrypted>"

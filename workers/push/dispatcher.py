@@ -17,6 +17,7 @@ from gateway.telemetry import get_logger, redact
 from workers.push.apps import Apps
 from workers.push.backoff import next_try, off_the_quarter
 from workers.push.breaker import Breaker
+from workers.push.encrypted import sealed_in
 from workers.push.notification import Content, Push, collapse_id
 from workers.push.outcome import Delivered, Later, Outcome, Refused, TokenGone
 from workers.push.provider import Provider
@@ -44,6 +45,8 @@ CROWDED_S: Final = 2.0
 
 APPSERVER: Final = "appserver"
 ENCRYPTED: Final = "encrypted"
+PUBLISHED: Final = "published"
+"""the reason of an event for the device of another server's user"""
 EXPIRED: Final = "expired"
 
 LONGEST_WHY: Final = 200
@@ -191,6 +194,9 @@ class Dispatcher:
             requests=reading.claim.requests,
             call=reading.claim.call,
             domain=event.user.rpartition("@")[2],
+            sealed=sealed_in(reading.claim.newest.stanza)
+            if event.reason == PUBLISHED and reading.claim.newest
+            else None,
             registration=registration,
         )
 

@@ -10,12 +10,13 @@ import base64
 import binascii
 import json
 import secrets
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from workers.push.notification import SENDER_LIMIT, Push, cut, fitted
+from gateway.xmpp import ns
+from gateway.xmpp.payload import NotAnElement, read
+from workers.push.notification import SENDER_LIMIT, Encrypted, Push, cut, fitted
 
 KEY_BYTES: Final = {"aes-128-gcm": 16, "aes-256-gcm": 32}
 """`alg` of `<encrypt/>`, and how long its key is. The specification has the first; the other is the same with more."""
@@ -25,17 +26,6 @@ LIMIT: Final = 3000
 
 IV_BYTES: Final = 12
 TAG_BYTES: Final = 16
-
-
-@dataclass(frozen=True)
-class Encrypted:
-    """A sealed payload as it goes on the wire. `data`: base64 of the ciphertext with its authentication tag at the end;
-    `iv`: base64; `type` is "voip" for a call, else "".
-    """
-
-    data: str = field(repr=False)
-    iv: str = field(repr=False)
-    type: str = ""
 
 
 def key_of(encryption: str, key: str) -> bytes | None:
@@ -49,10 +39,12 @@ def key_of(encryption: str, key: str) -> bytes | None:
 
 def encrypted(push: Push, *, limit: int = LIMIT) -> Encrypted | None:
     """The push's unread count, sender and body for its device alone, the body cut so that `data` has `limit` characters
-    at most.
+    at most. What came sealed already is that, or nothing if it is longer.
 
     None if the device gave no key, or there is nothing to seal: clients read a sender in every payload.
     """
+    if push.sealed is not None:
+        return push.sealed if len(push.sealed.data) <= limit else None
     registration = push.registration
     key = key_of(registration.encryption, registration.key) if registration is not None else None
     if registration is None or key is None or not push.sender or push.kind == "call-ended":
@@ -65,6 +57,20 @@ def encrypted(push: Push, *, limit: int = LIMIT) -> Encrypted | None:
     iv = secrets.token_bytes(IV_BYTES)
     sealed = AESGCM(key).encrypt(iv, plain, None)
     return Encrypted(_text(sealed), _text(iv), "voip" if about["type"] == "call" else "")
+
+
+def sealed_in(message: bytes) -> Encrypted | None:
+    """What another server has sealed for its user's device: the payload stands in the message that a publish is kept
+    as. In anybody else's message it means nothing, so only those may be asked.
+    """
+    try:
+        found = read(message).get("message")
+    except NotAnElement:
+        return None
+    sealed = found.get(f"{ns.PUSH_ENCRYPT}|encrypted") if isinstance(found, dict) else None
+    if not isinstance(sealed, dict) or not sealed.get("#text") or not sealed.get("@iv"):
+        return None
+    return Encrypted(sealed["#text"], sealed["@iv"], sealed.get("@type", ""))
 
 
 def _about(push: Push, sender: str) -> dict[str, Any]:

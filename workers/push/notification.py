@@ -48,6 +48,17 @@ class Content(IntEnum):
 
 
 @dataclass(frozen=True)
+class Encrypted:
+    """A sealed payload as it goes on the wire (`tigase:push:encrypt:0`). `data`: base64 of the ciphertext with its
+    authentication tag at the end; `iv`: base64; `type` is "voip" for a call, else "".
+    """
+
+    data: str = field(repr=False)
+    iv: str = field(repr=False)
+    type: str = ""
+
+
+@dataclass(frozen=True)
 class Push:
     """One push for one device.
 
@@ -79,6 +90,8 @@ class Push:
     call: str = field(default="", repr=False)
     domain: str = ""
     """of the account: in whose name app servers are spoken to"""
+    sealed: Encrypted | None = field(default=None, repr=False)
+    """what another server has sealed for its user's device: passed on as it is"""
     registration: Registration | None = field(default=None, repr=False)
     """the whole of it, for providers that need more: keys, encryption, an app server's form"""
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from workers.push.encrypted import Encrypted, encrypted
-from workers.push.notification import PAYLOAD_LIMIT, Push, fitted
+from workers.push.encrypted import encrypted
+from workers.push.notification import PAYLOAD_LIMIT, Encrypted, Push, fitted
 
 CALL_ID_LIMIT: Final = 256
 """Characters of a call's id (XEP-0353): clients use UUIDs; it is the caller who chooses it."""
@@ -28,7 +28,8 @@ class Told:
         """What may be told. To a device that gave a key all is told sealed, or nothing: never beside it in clear."""
         call = push.call if 0 < len(push.call) <= CALL_ID_LIMIT else None
         registration = push.registration
-        if registration is not None and (registration.key or registration.content == "encrypted"):
+        is_for_device = registration is not None and (registration.key or registration.content == "encrypted")
+        if push.sealed is not None or is_for_device:
             return cls(None, encrypted(push), None, push.node or None, call)
         return cls(push.shown_body, None, push.shown_sender, push.node or None, call)
 

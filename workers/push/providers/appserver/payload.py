@@ -7,8 +7,8 @@ from typing import Final
 from gateway.xmpp import forms, ns
 from gateway.xmpp.escape import escape
 from gateway.xmpp.forms import FORM_TYPE, Form
-from workers.push.encrypted import Encrypted, encrypted
-from workers.push.notification import Content, Push, fitted
+from workers.push.encrypted import encrypted
+from workers.push.notification import Content, Encrypted, Push, fitted
 
 ENCRYPT: Final = "tigase:push:encrypt:0"
 PRIORITY: Final = "tigase:push:priority:0"

@@ -11,9 +11,10 @@ from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 from gateway.sections import ComponentsSettings, ServerSettings
 from gateway.settings import Settings
 from gateway.xmpp.jid import JID, JIDError
-from workers.push.breaker import Breaker, BreakerRules
+from workers.push.breaker import Breaker, BreakerRules, State
 from workers.push.providers.appserver.client import Client
 from workers.push.providers.appserver.provider import AppServerProvider
+from workers.push.standing import Standing, states_of
 
 
 class AppServers:
@@ -69,6 +70,12 @@ class AppServers:
                 clock=self._clock,
             )
         return provider
+
+    def standing(self) -> Standing:
+        """Of all of them together."""
+        breakers = [provider.breaker for provider in self._providers.values()]
+        why = next((breaker.reason for breaker in breakers if breaker.state is not State.CLOSED), "")
+        return Standing(states_of(breakers), why)
 
     def close(self) -> None:
         """Nobody is answered any more."""

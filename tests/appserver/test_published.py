@@ -8,6 +8,7 @@ from gateway.xmpp import ns
 from gateway.xmpp.errors import StanzaError
 from gateway.xmpp.stanza import peek
 from workers.appserver.published import LONGEST_TEXT, Published, message, read
+from workers.push.encrypted import sealed_in
 from workers.push.summary import summary
 
 TIGASE = "tigase:push:encrypt:0"
@@ -74,6 +75,26 @@ def test_an_empty_notification_is_one_that_nobody_need_see() -> None:
 )
 def test_what_somebody_would_want_to_see_is_important(inner: str, is_important: bool) -> None:
     assert is_important == notification(inner).is_important
+
+
+@pytest.mark.parametrize(
+    ("data", "iv", "is_kept"),
+    [
+        ("c2Vh\nbGVk", "AAAA", True),
+        ("A" * 3000, "AAAA", True),
+        ("A" * 3001, "AAAA", False),
+        ("no-base64!", "AAAA", False),
+        ("AAAA", "", False),
+        ("AAAA", "A" * 65, False),
+        ("", "AAAA", False),
+    ],
+)
+def test_what_is_sealed_is_kept_if_a_provider_would_take_it(data: str, iv: str, is_kept: bool) -> None:
+    found = notification(f"<encrypted xmlns='{TIGASE}' iv='{iv}'>{data}</encrypted>")
+
+    assert is_kept == (found.sealed is not None)
+    assert found.is_important
+    assert is_kept == (sealed_in(message(found, id_="i", content="none")) == found.sealed is not None)
 
 
 def test_a_call_shows_by_what_is_around_its_encrypted_payload() -> None:

@@ -8,11 +8,18 @@ from typing import Any
 import gevent
 import pytest
 
+from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.push_workers import CredentialReport, PushWorkers
+from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 from tests.push.builders import an_android_app, an_iphone_app
 from tests.push.sleeping import Town, wait_until
 from workers.push import report as report_module
+from workers.push.apps import Apps
+from workers.push.providers.appserver.client import Client
+from workers.push.providers.appserver.servers import AppServers
+from workers.push.report import Report
 from workers.push.settings import PushSettings
+from workers.push.token_store import LocalTokenStore
 from workers.push.worker import PushWorker
 from workers.sandbox.server import Sandbox
 
@@ -74,6 +81,32 @@ def test_a_breaker_that_opens_is_told_with_its_reason(town: Town, workers: PushW
 
     assert "InvalidProviderToken" == line(workers, "apns").why
     assert {"closed": 1} == line(workers, "fcm").breakers
+
+
+def test_app_servers_that_registrations_name_are_told_together(town: Town) -> None:
+    mailbox = Mailbox(
+        town.journal,
+        node="n1",
+        smacks=SmacksSettings(),
+        offline=OfflineSettings(),
+        components=["a.example", "b.example"],
+    )
+    servers = AppServers(Client(mailbox), domain="localhost", request_timeout_s=1.0)
+    apps = Apps(PushSettings(), store=LocalTokenStore(), app_servers=servers)
+    report = Report(PushWorkers(town.journal), apps, name="w", in_hand=lambda: 3)
+    before = report.made()
+    servers.of("a.example").breaker.trip("remote-server-timeout")
+    servers.of("b.example")
+    (found,) = report.made().credentials
+    apps.close()
+
+    assert ((), 3) == (before.credentials, before.in_hand)
+    assert ("appserver", (), {"open": 1, "closed": 1}, "remote-server-timeout") == (
+        found.provider,
+        found.apps,
+        found.breakers,
+        found.why,
+    )
 
 
 def test_connections_over_http_1_are_counted_too(town: Town, workers: PushWorkers) -> None:

@@ -94,6 +94,11 @@ class Apps:
         return list(self._running)
 
     @property
+    def app_servers(self) -> AppServers | None:
+        """Those of others, which registrations name (XEP-0357)."""
+        return self._app_servers
+
+    @property
     def settings(self) -> Mapping[str, AppSettings]:
         """Their settings."""
         return self._settings.apps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import gevent
@@ -12,7 +12,8 @@ from gateway.mailbox.push_workers import CredentialReport, PushWorkers, WorkerRe
 from gateway.telemetry import get_logger
 from workers.push.apps import Apps
 from workers.push.breaker import Breaker
-from workers.push.standing import standing_of
+from workers.push.settings import APPSERVER
+from workers.push.standing import Standing, standing_of
 
 log = get_logger(__name__)
 
@@ -57,8 +58,20 @@ class Report:
             apps.setdefault(self._apps[name].breaker, []).append(name)
         return WorkerReport(
             in_hand=self._in_hand(),
-            credentials=tuple(self._credential(names, breaker) for breaker, names in apps.items()),
+            credentials=(
+                *(self._credential(names, breaker) for breaker, names in apps.items()),
+                *self._of_app_servers(apps),
+            ),
         )
+
+    def _of_app_servers(self, known: Collection[Breaker]) -> list[CredentialReport]:
+        """Those that were spoken to and are no app's: they have no credentials, but a breaker each."""
+        servers = self._apps.app_servers
+        standing = Standing() if servers is None else servers.standing(but=known)
+        if not standing.breakers:
+            return []
+        report = CredentialReport(provider=APPSERVER, apps=(), breakers=standing.breakers, why=_short(standing.why))
+        return [report]
 
     def _credential(self, names: list[str], breaker: Breaker) -> CredentialReport:
         standing = standing_of(self._apps[names[0]], breaker)
@@ -66,8 +79,12 @@ class Report:
             provider=self._apps.settings[names[0]].provider,
             apps=tuple(sorted(names)),
             breakers=standing.breakers,
-            why=standing.why[:LONGEST_WHY],
+            why=_short(standing.why),
             connections=standing.connections,
             waiting=standing.waiting,
             token_age_s=standing.token_age_s,
         )
+
+
+def _short(why: str) -> str:
+    return why[:LONGEST_WHY]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
@@ -71,9 +71,9 @@ class AppServers:
             )
         return provider
 
-    def standing(self) -> Standing:
-        """Of all of them together."""
-        breakers = [provider.breaker for provider in self._providers.values()]
+    def standing(self, *, but: Collection[Breaker] = ()) -> Standing:
+        """Of all of them together, but those with these breakers."""
+        breakers = [provider.breaker for provider in self._providers.values() if provider.breaker not in but]
         why = next((breaker.reason for breaker in breakers if breaker.state is not State.CLOSED), "")
         return Standing(states_of(breakers), why)
 

@@ -67,7 +67,11 @@ class Client:
     def standing(self) -> Standing:
         """How it stands with the credential."""
         return Standing(
-            states_of([self.breaker]), self.breaker.reason, self._transport.connections, self._transport.waiting
+            states_of([self.breaker]),
+            self.breaker.reason,
+            self._transport.connections,
+            self._transport.waiting,
+            self.token.age_s,
         )
 
     def retire(self) -> None:

@@ -10,8 +10,13 @@ from collections.abc import Iterator  # noqa: E402 - what is imported before the
 
 import pytest  # noqa: E402
 import redis  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 from gateway.mailbox.embedded import EmbeddedServer  # noqa: E402
+
+# No test depends on how busy the machine is.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

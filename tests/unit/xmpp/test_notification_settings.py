@@ -125,3 +125,19 @@ def test_prefixes_and_a_payload_alone_are_read_as_well() -> None:
 @pytest.mark.parametrize("item", [b"", b"<item", b"<item/>", b"<item><x/></item>", b"<item>text</item>", b"\xff"])
 def test_what_is_no_bookmark_says_nothing(item: bytes) -> None:
     assert ChatSettings() == read(item)
+
+
+def test_a_bookmark_that_says_nothing_of_notifications_wants_nothing() -> None:
+    plain = (
+        f"<item id='play@rooms.localhost'><conference xmlns='{ns.BOOKMARKS}'><nick>Juliet</nick></conference></item>"
+    )
+
+    assert ChatSettings((), "Juliet") == read(plain.encode())
+
+
+@pytest.mark.parametrize(
+    "advanced",
+    ["<advanced/>", "<advanced><weather xmlns='urn:x'>raining</weather></advanced>", "<advanced/><advanced/>"],
+)
+def test_what_others_add_to_a_setting_does_not_end_it(advanced: str) -> None:
+    assert "never" == read(a_bookmark(f"<never>{advanced}</never>")).when(2**52)

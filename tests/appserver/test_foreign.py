@@ -66,6 +66,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     settings: dict[str, dict[str, Any]] = {
         "listen": {"components": [f"127.0.0.1:{port}"]},
         f'components.domains."{SERVICE}"': {"secret": SECRET},
+        "push.apps.theirs": {"provider": "appserver", "service": SERVICE},
         # A message may be written before it is noticed that the link is cut: the push must not wait for that.
         "push": {"floor": 0, "offered_grace": 0, "retry_first": 0.1, "retry_most": 1, "foreign_content": "body"},
     }
@@ -85,10 +86,10 @@ def _nothing_stays_open() -> Iterator[None]:
     close_phones()
 
 
-def a_phone(house: House, *, extra: str = "", node: str = "yxs32u&amp;fdk") -> Phone:
+def a_phone(house: House, *, extra: str = "", service: str = SERVICE, options: str = OPTIONS) -> Phone:
     """Registered with the app server, and then asleep."""
     phone = online(house.server, house.server.account())
-    enable = f"<enable xmlns='{ns.PUSH}' jid='{SERVICE}' node='{node}'>{OPTIONS}{extra}</enable>"
+    enable = f"<enable xmlns='{ns.PUSH}' jid='{service}' node='yxs32u&amp;fdk'>{options}{extra}</enable>"
     phone.send(f"<iq type='set' id='e'>{enable}</iq>")
     answer = phone.skip_to(stanza("iq"), stanza("presence"))
     assert "result" == answer.get("type"), tostring(answer)
@@ -158,6 +159,23 @@ def test_what_is_encrypted_for_the_device_stands_in_place_of_the_summary(house: 
 
     assert publish.find(".//{tigase:push:encrypt:0}encrypted") is not None
     assert {} == fields(publish)
+
+
+def test_an_app_of_ours_may_be_at_an_app_server_where_the_token_is_the_node(house: House) -> None:
+    app_server, before = house.app_server(), house.outcomes()
+    fields = {"FORM_TYPE": ns.PUBSUB_PUBLISH_OPTIONS, "app": "theirs", "token": "their-node"}
+    inner = "".join(f"<field var='{name}'><value>{value}</value></field>" for name, value in fields.items())
+    options = f"<x xmlns='{ns.DATA_FORMS}' type='submit'>{inner}</x>"
+    phone = a_phone(house, service="push.localhost", options=options)
+    send(house, phone.account)
+    request = app_server.next("iq")
+    publish = request.find(PUBLISH)
+    assert publish is not None
+    reply(app_server, request)
+    house.wait_outcome("delivered", before)
+
+    assert "their-node" == publish.get("node")
+    assert "publish-options" not in tostring(request, encoding="unicode")
 
 
 def test_item_not_found_ends_the_registration(house: House) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gevent
 from gevent.event import AsyncResult
 
 from gateway.mailbox import keys
-from gateway.mailbox.entry import EVENT, PRESENCE
+from gateway.mailbox.entry import PRESENCE
 from gateway.mailbox.errors import StoreError, StoreUnavailable
 from gateway.mailbox.library import function
 from gateway.mailbox.mailbox import Mailbox, placed
@@ -52,10 +51,16 @@ _MEET, _MEET_ALL, _RECEIVE, _PRESENCE, _DIRECT = (
 )
 
 
+def _around_to(stanza: bytes) -> tuple[bytes, bytes]:
+    """What comes before and after the value of a `to`, for a stanza that has none yet."""
+    at = 1 + len(qualified_name(stanza))
+    return stanza[:at] + b" to='", b"'" + stanza[at:]
+
+
 def addressed(stanza: bytes, to: str) -> bytes:
     """The stanza, which has no `to` yet, with one; `to` is a bare JID or escaped."""
-    at = 1 + len(qualified_name(stanza))
-    return b"%b to='%b'%b" % (stanza[:at], to.encode(), stanza[at:])
+    head, rest = _around_to(stanza)
+    return b"%b%b%b" % (head, to.encode(), rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,21 +135,12 @@ class Presences:
         `full` and `bare` are the session's JIDs. `then` is called when the answers are on their way into the queue, so
         that what is queued after that comes behind them. Never blocks.
         """
-        answers: list[bytes | str] = []
         left = 1
-
-        def answered(refusing: Sequence[bytes], shown: Sequence[bytes], events: Sequence[bytes]) -> None:
-            for contact in refusing:
-                refused(contact.decode())
-            for kind, flat in ((PRESENCE, shown), (EVENT, events)):
-                for i in range(0, len(flat), 2):
-                    answers.extend((kind, flat[i], flat[i + 1]))
 
         def done(_reply: Any = None) -> None:
             nonlocal left
             left -= 1
             if left == 0:
-                self.receive(grip, answers)  # nothing if there are none
                 then()
 
         met: list[tuple[str, bool, bool]] = []
@@ -159,7 +155,9 @@ class Presences:
         pieces = [met[i : i + MET] for i in range(0, len(met), MET)]
         left += len(pieces)
         for piece in pieces:
-            self._meet_all(piece, full=full, bare=bare, stanza=stanza, nodes=said.nodes, answered=answered, then=done)
+            self._meet_all(
+                piece, grip=grip, full=full, bare=bare, stanza=stanza, nodes=said.nodes, refused=refused, then=done
+            )
         for jid in said.directed:
             self._direct_end(jid, full, bare, stanza, None)
         done()
@@ -168,40 +166,45 @@ class Presences:
         self,
         contacts: Sequence[tuple[str, bool, bool]],
         *,
+        grip: Grip,
         full: str,
         bare: str,
         stanza: bytes,
         nodes: bytes,
-        answered: Callable[[Sequence[bytes], Sequence[bytes], Sequence[bytes]], None],
+        refused: Refused,
         then: Callable[[], None],
     ) -> None:
-        """`meet` many: JID, whether it gets `stanza` (which has no `to` yet), whether it is asked. `answered` gets who
-        refused, and flat the presence and the last items that were shown; `then` is called after all of that.
+        """`meet` many: JID, whether it gets `stanza` (which has no `to` yet), whether it is asked. What they answer
+        goes into the session's queue; `then` is called after all of that.
         """
+        head, rest = _around_to(stanza)
 
         def done(reply: Any) -> None:
             if isinstance(reply, StoreError):
                 then()
                 return
-            told, flat, *shown = reply
+            told, flat, refusing, tail, stanzas = reply
             places, at = placed(flat), 0
             for (name, *_), n in zip(contacts, told, strict=False):
                 if n:
-                    self._announce(places[at : at + n], addressed(stanza, name))
+                    self._announce(places[at : at + n], b"%b%b%b" % (head, name.encode(), rest))
                     at += n
-            answered(*shown)
+            for contact in refusing:
+                refused(contact.decode())
+            self._received(grip, tail, stanzas)
             if len(told) < len(contacts):  # a piece was enough for one operation
                 self._meet_all(
-                    contacts[len(told) :], full=full, bare=bare, stanza=stanza, nodes=nodes, answered=answered,
-                    then=then,
+                    contacts[len(told) :], grip=grip, full=full, bare=bare, stanza=stanza, nodes=nodes,
+                    refused=refused, then=then,
                 )  # fmt: skip
             else:
                 then()
 
         how = [part for name, tells, asks in contacts for part in (name, "t" * tells + "a" * asks)]
         self._journal.submit(
-            done, "FCALL", _MEET_ALL, len(contacts), *(keys.prefix(name) for name, *_ in contacts), full, bare, stanza,
-            nodes, *self._mailbox.limits, *how, weight=1 + len(contacts) // 2,
+            done, "FCALL", _MEET_ALL, len(contacts) + 1, *[keys.prefix(name) for name, *_ in contacts], grip.at,
+            grip.sid, grip.epoch, full, bare, stanza, nodes, *self._mailbox.limits, *how,
+            weight=1 + len(contacts) // 2,
         )  # fmt: skip
 
     def meet(
@@ -266,14 +269,9 @@ class Presences:
     def receive(self, grip: Grip, answers: Sequence[bytes | str]) -> None:
         """Put kind, name, stanza, … into a session's queue, piece by piece. Never blocks."""
 
-        def received(stanzas: Sequence[bytes], reply: Any) -> None:
-            if isinstance(reply, StoreError) or reply[0] != b"ok":
-                return
-            tail, n = reply[1:]
-            if not n:
-                self._announce((Placed(grip.sid, self._mailbox.node, tail),), b"")
-            for position, stanza in enumerate(stanzas[:n], tail - n + 1):  # so that nothing has to be read back
-                self._announce((Placed(grip.sid, self._mailbox.node, position),), stanza)
+        def received(reply: Any) -> None:
+            if not isinstance(reply, StoreError):
+                self._received(grip, *reply)
 
         piece: list[bytes | str] = []
         size = 0
@@ -281,12 +279,17 @@ class Presences:
             piece.extend(answers[i : i + 3])
             size += len(answers[i + 2])
             if len(piece) >= 3 * PIECE or size >= PIECE_BYTES or i + 3 >= len(answers):
-                stanzas = [each for each in piece[2::3] if isinstance(each, bytes)]
                 self._journal.submit(
-                    partial(received, stanzas), "FCALL", _RECEIVE, 1, grip.at, grip.sid, grip.epoch,
-                    *self._mailbox.limits, *piece,
-                )  # fmt: skip
+                    received, "FCALL", _RECEIVE, 1, grip.at, grip.sid, grip.epoch, *self._mailbox.limits, *piece
+                )
                 piece, size = [], 0
+
+    def _received(self, grip: Grip, tail: int, stanzas: Sequence[bytes]) -> None:
+        """A session's queue has grown to `tail` (0: it has not), at last by `stanzas`, which need not be read back."""
+        if tail and not stanzas:
+            self._announce((Placed(grip.sid, self._mailbox.node, tail),), b"")
+        for position, stanza in enumerate(stanzas, tail - len(stanzas) + 1):
+            self._announce((Placed(grip.sid, self._mailbox.node, position),), stanza)
 
     def direct(self, grip: Grip, to: str, *, is_available: bool) -> None:
         """Directed presence goes out (RFC 6121 section 4.6): remember who has to be told of the end. Never blocks."""

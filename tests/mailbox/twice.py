@@ -104,10 +104,12 @@ def _posted(s: Scene) -> str:
 PRESENCE_TWICE = "presence says what is so now: the newer of two equal ones tells nothing"
 row("meet", lambda s: (JULIET, ORCHARD, ROMEO, f"<presence from='{ORCHARD}' to='{JULIET}'/>", "1", "", "", *LIMITS),
     **put_twice(PRESENCE_TWICE), second=lambda first, second: first[2:] == second[2:] and is_ok(second))  # fmt: skip
-row("meet_all", lambda s: (ORCHARD, ROMEO, f"<presence from='{ORCHARD}'/>", "", *LIMITS, JULIET, "ta"),
-    **put_twice(PRESENCE_TWICE), second=lambda first, second: first[2:] == second[2:] and second[0] == [2])  # fmt: skip
+row("meet_all", lambda s: (*s.grip, ORCHARD, ROMEO, f"<presence from='{ORCHARD}'/>", "", *LIMITS, JULIET, "ta"),
+    sender_at=keys.prefix(JULIET), **put_twice(PRESENCE_TWICE),
+    second=lambda first, second: (second[0], second[2]) == ([2], first[2]) and first[4] == second[4])  # fmt: skip
 row("receive", lambda s: (*s.grip, *LIMITS, "p", ORCHARD, f"<presence from='{ORCHARD}'/>"),
-    **put_twice(PRESENCE_TWICE), second=lambda first, second: second[2] == 1 and second[1] > first[1])  # fmt: skip
+    **put_twice(PRESENCE_TWICE),
+    second=lambda first, second: second[0] == first[0] + 1 and len(second[1]) == 1)  # fmt: skip
 read("shown", lambda s: (JULIET, ROMEO, "0"))
 read("audience", lambda s: (JULIET, s.phone.sid, "phone", PHONE))
 read("farewells", lambda s: (JULIET, 100))

@@ -50,18 +50,20 @@ end
 
 local LAZY = { __index = read_rest }
 
-local function session_of(p, sid, v)
+local function session_of(p, sid, v, epoch)
   return setmetatable({
     prefix = p, sid = sid, state = v[1], node = v[2], tail = tonumber(v[3]), acked = tonumber(v[4]),
     back = tonumber(v[5]), overdue = v[6] == '1', priority = v[7], important = tonumber(v[8]),
-    pending = tonumber(v[9]), aside = v[10] == '1', inactive = v[11] == '1', epoch = v[12],
+    pending = tonumber(v[9]), aside = v[10] == '1', inactive = v[11] == '1', epoch = epoch,
   }, LAZY)
 end
 
-local function load(p, sid)
+-- With up to two further fields, which are answered beside it.
+local function load(p, sid, ...)
   local v = redis.call('HMGET', K.session(p, sid), 'state', 'node', 'tail', 'acked', 'back', 'overdue', 'priority',
-    'important', 'pending', 'aside', 'inactive')
-  return v[1] and session_of(p, sid, v) or nil
+    'important', 'pending', 'aside', 'inactive', ...)
+  if not v[1] then return nil end
+  return session_of(p, sid, v), v[12], v[13]
 end
 
 -- A session that the caller owns: nil when its epoch is stale or it has ended. A fence for every write to a session.
@@ -69,7 +71,7 @@ local function own(p, sid, epoch)
   local v = redis.call('HMGET', K.session(p, sid), 'state', 'node', 'tail', 'acked', 'back', 'overdue', 'priority',
     'important', 'pending', 'aside', 'inactive', 'epoch')
   if v[12] ~= epoch or v[1] == ENDING then return nil end
-  return session_of(p, sid, v)
+  return session_of(p, sid, v, epoch)
 end
 
 -- The tail, as far as the session's cursor may see it: an inactive client is written to when something urgent comes.

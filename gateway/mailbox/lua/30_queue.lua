@@ -49,18 +49,27 @@ local function put(p, s, kind, flags, stamp, fan, body, limits, ahead)
   return position
 end
 
+-- What is neither counted nor waits: presence and events go straight to the end of such a session's queue.
+local function takes_at_once(s, n, limits)
+  return is_consuming(s) and not s.inactive and s.back == 0 and not s.aside and s.tail - s.acked + n <= limits.queue
+end
+
 -- Presence and events for a session that does not consume, or is inactive, wait beside its queue: the newest of each
 -- `name` (presence: a full JID; events: node and item as well).
 local function put_aside(p, s, kind, stamp, name, body, limits)
-  if is_consuming(s) and not s.inactive and s.back == 0 and not s.aside and s.tail - s.acked < limits.queue then
-    return put(p, s, kind, '', stamp, '', body, limits)
+  local key = K.session(p, s.sid)
+  if takes_at_once(s, 1, limits) then
+    s.tail = s.tail + 1
+    redis.call('RPUSH', K.queue(p, s.sid), encode(kind, '', stamp, '', body))
+    redis.call('HSET', key, 'tail', s.tail)
+    return s.tail
   end
-  local key = K.presence(p, s.sid)
-  if redis.call('HLEN', key) < ASIDE or redis.call('HEXISTS', key, name) == 1 then
-    redis.call('HSET', key, name, kind .. body)
+  local waiting = K.presence(p, s.sid)
+  if redis.call('HLEN', waiting) < ASIDE or redis.call('HEXISTS', waiting, name) == 1 then
+    redis.call('HSET', waiting, name, kind .. body)
     if not s.aside then
       s.aside = true
-      redis.call('HSET', K.session(p, s.sid), 'aside', '1')
+      redis.call('HSET', key, 'aside', '1')
     end
   end
   return 0

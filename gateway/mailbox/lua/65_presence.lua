@@ -18,11 +18,25 @@ local function addressed(body, to)
   return string.sub(body, 1, at - 1) .. " to='" .. to .. "'" .. string.sub(body, at)
 end
 
--- What others may see of an available session, without `to`; nil when it has faded from sight.
-local function seen(p, sid)
-  local v = redis.call('HMGET', K.session(p, sid), 'presence', 'faded')
-  if v[2] == 'unavailable' then return nil end
-  return v[2] and v[2] ~= '' and v[2] or v[1]
+-- What others may see of an available session, without `to`; false when it has faded from sight.
+local function seen(presence, faded)
+  if faded == 'unavailable' then return false end
+  return faded and faded ~= '' and faded or presence
+end
+
+-- An account's available sessions but one (`except`), and what others may see of each: `seen`.
+local function present(p, user, except)
+  local found, all = {}, redis.call('HGETALL', K.resources(p, user))
+  for i = 1, #all, 2 do
+    if all[i + 1] ~= except then
+      local s, presence, faded = load(p, all[i + 1], 'presence', 'faded')
+      if s and s.state ~= ENDING and s.priority ~= '' then
+        s.resource, s.seen = all[i], seen(presence, faded)
+        found[#found + 1] = s
+      end
+    end
+  end
+  return found
 end
 
 local function gone(p, sid, to)   -- gsub would take % in a JID for a pattern; format does not
@@ -33,11 +47,12 @@ end
 -- `sessions`: those, if the caller has them.
 -- `found`: a list that it goes into.
 function Presence.of(p, user, to, leaving, sessions, found)
-  found = found or {}
-  for _, s in ipairs(sessions or available(p, user, '', true)) do
-    local body = seen(p, s.sid)
-    if body then
-      found[#found + 1], found[#found + 2] = user .. '/' .. s.resource, leaving and gone(p, s.sid, to) or addressed(body, to)
+  found, sessions = found or {}, sessions or present(p, user)
+  for i = 1, #sessions do
+    local s = sessions[i]
+    if s.seen then
+      local n = #found
+      found[n + 1], found[n + 2] = user .. '/' .. s.resource, leaving and gone(p, s.sid, to) or addressed(s.seen, to)
     end
   end
   return found
@@ -45,7 +60,9 @@ end
 
 -- To each of an account's available sessions but one; told in `placed`.
 function Presence.put(p, user, except, stamp, from, body, limits, placed, sessions)
-  for _, other in ipairs(sessions or available(p, user, except, true)) do
+  sessions = sessions or available(p, user, except, true)
+  for i = 1, #sessions do
+    local other = sessions[i]
     if other.sid ~= except then
       local n, position = #placed, put_presence(p, other, stamp, from, body, limits)
       placed[n + 1], placed[n + 2], placed[n + 3] = other.sid, other.node, position
@@ -131,16 +148,17 @@ function Presence.woken(p, s)
 end
 
 -- What other resources said before this one came, requests that wait for an answer, and the account's own events.
-local function introduce(p, s, stamp, limits)
-  local v = redis.call('HMGET', K.session(p, s.sid), 'ujid', 'notify', 'resource')
-  for _, other in ipairs(available(p, s.user, s.sid, true)) do
-    local body = seen(p, other.sid)
-    if body then put_presence(p, s, stamp, s.user .. '/' .. other.resource, addressed(body, v[1]), limits) end
+-- `ujid`: the account, escaped.
+local function introduce(p, s, others, full, ujid, nodes, stamp, limits)
+  for _, other in ipairs(others) do
+    if other.seen then
+      put_presence(p, s, stamp, s.user .. '/' .. other.resource, addressed(other.seen, ujid), limits)
+    end
   end
   local requests = redis.call('HGETALL', K.requests(p, s.user))
   for i = 1, #requests, 2 do put_presence(p, s, stamp, requests[i], requests[i + 1], limits) end
-  if v[2] and v[2] ~= '' and Pubsub.last_items then
-    for _, item in ipairs(Pubsub.last_items(p, s.user, s.user, s.user .. '/' .. v[3], v[1], v[2])) do
+  if nodes and nodes ~= '' and Pubsub.last_items then
+    for _, item in ipairs(Pubsub.last_items(p, s.user, s.user, full, ujid, nodes)) do
       put_aside(p, s, 'e', stamp, item[1], item[2], limits)
     end
   end
@@ -169,16 +187,16 @@ register('presence', function(keys, args)
       'said', args[10] or '')
     s.priority = args[3]
     if s.priority ~= '' or former ~= '' then
-      local body = addressed(args[6], v[5])
-      Presence.put(p, s.user, s.sid, stamp, s.user .. '/' .. v[4], body, limits, placed)
+      local full, body, others = s.user .. '/' .. v[4], addressed(args[6], v[5]), present(p, s.user, s.sid)
+      Presence.put(p, s.user, s.sid, stamp, full, body, limits, placed, others)
       if s.priority ~= '' then
-        local n, position = #placed, put_presence(p, s, stamp, s.user .. '/' .. v[4], body, limits)
+        local n, position = #placed, put_presence(p, s, stamp, full, body, limits)
         placed[n + 1], placed[n + 2], placed[n + 3] = s.sid, s.node, position
+        if former == '' then introduce(p, s, others, full, v[5], v[6], stamp, limits) end
       elseif Presence.left then
         Presence.left(p, s.user, args[6])
       end
     end
-    if s.priority ~= '' and former == '' then introduce(p, s, stamp, limits) end
     if is_available(s) and not was_available then drain(p, s, limits, placed) end
   else   -- sent again after a lost connection: contacts may not have been told yet
     former = v[2]
@@ -209,10 +227,9 @@ end)
 -- Somebody's presence comes to a contact, and the contact's presence is the answer (sections 4.2.3, 4.3). `who`: {full
 -- JID, bare JID, PEP nodes they want, session that is not told, time}. Presence `stanza` ('' = none) is told in
 -- `placed`; to who `asks` the contact's is told in `shown` (full JID, stanza, …), last items in `events` (name, event, …).
--- Answers 'ok' | 'refused' (asked, but no subscription lets them see) | 'blocked'.
+-- The contact does not block them. Answers 'ok' | 'refused' (asked, but no subscription lets them see).
 local function meet(p, contact, who, stanza, asks, limits, placed, shown, events)
-  if Blocking.blocks(p, contact, who[1]) then return 'blocked' end
-  local sessions = available(p, contact, '', true)
+  local sessions = present(p, contact)
   if stanza ~= '' then Presence.put(p, contact, who[4], who[5], who[1], stanza, limits, placed, sessions) end
   if not asks then return 'ok' end
   local subscription = Roster.subscription(p, contact, who[2])
@@ -234,54 +251,91 @@ end
 --         {full JID, stanza, …}, {name, event, …}}
 register('meet', function(keys, args)
   local who, placed, shown, events = { args[2], args[3], args[6], args[7], now() }, {}, {}, {}
+  if Blocking.blocks(keys[1], args[1], args[2]) then return { 'blocked', placed, shown, events } end
   local status = meet(keys[1], args[1], who, args[4], args[5] == '1', limits_of(args, 8), placed, shown, events)
   return { status, placed, shown, events }
 end)
 
--- meet_all: one contact after another, as the same number of `meet`s would, without what each of those costs besides:
--- who logs in meets the whole roster. It stops after a piece; then come again with the others.
--- KEYS[i] prefix of the contact number i
--- ARGV who comes (full JID), their bare JID, stanza without `to`, PEP nodes they want, queue limit, quota, then of each
---      contact JID, 't' (is told) | 'a' (is asked) | 'ta'
--- answers {{number of sessions told, of each contact that was met}, {sid, node, position, …}, {contact that refused, …},
---         {full JID, stanza, …}, {name, event, …}}
-register('meet_all', function(keys, args)
-  local who, limits = { args[1], args[2], args[4], '', tostring(now()) }, limits_of(args, 5)
-  local at = string.match(args[3], '^<[^%s/>]+()')
-  local head, rest = string.sub(args[3], 1, at - 1) .. " to='", "'" .. string.sub(args[3], at)
-  local told, placed, refused, shown, events, bytes = {}, {}, {}, {}, {}, 0
-  for i = 1, #keys do
-    local contact, how, before, n, m = args[5 + 2 * i], args[6 + 2 * i], #placed, #shown, #events
-    local stanza = has(how, 't') and head .. contact .. rest or ''
-    local status = meet(keys[i], contact, who, stanza, has(how, 'a'), limits, placed, shown, events)
-    if status == 'refused' then refused[#refused + 1] = contact end
-    told[i] = (#placed - before) / 3
-    bytes = bytes + told[i] * #stanza
-    for j = n + 2, #shown, 2 do bytes = bytes + #shown[j] end
-    for j = m + 2, #events, 2 do bytes = bytes + #events[j] end
-    if bytes >= PIECE_BYTES then break end
-  end
-  return { told, placed, refused, shown, events }
-end)
-
--- receive: what others answered to a session's presence
--- KEYS[1] prefix   ARGV sid, epoch, queue limit, quota, then kind, name, stanza, …   answers {'ok', tail, how many
---      of the last positions hold just these} | {'stale'}
-register('receive', function(keys, args)
-  local p, limits, stamp = keys[1], limits_of(args, 3), now()
-  local s = own(p, args[1], args[2])
-  if not s then return { 'stale' } end
-  local n, last = (#args - 4) / 3, 0
-  if is_consuming(s) and not s.inactive and s.back == 0 and not s.aside and s.tail - s.acked + n <= limits.queue then
-    local entries = {}   -- all at once: a login brings one per contact
-    for i = 5, #args, 3 do entries[#entries + 1] = encode(args[i], '', stamp, '', args[i + 2]) end
-    redis.call('RPUSH', K.queue(p, s.sid), unpack(entries))
-    s.tail, last = s.tail + n, n
+-- Into a session's queue: kind, name, stanza, … Answers the stanzas, if just these are at its last positions; none if
+-- they had to wait.
+local function receive(p, s, stamp, list, limits)
+  local n, entries, stanzas = #list / 3, {}, {}
+  if n <= PIECE and takes_at_once(s, n, limits) then
+    for i = 1, n do
+      stanzas[i] = list[3 * i]
+      entries[i] = encode(list[3 * i - 2], '', stamp, '', stanzas[i])
+    end
+    redis.call('RPUSH', K.queue(p, s.sid), unpack(entries))   -- all at once: a login brings one per contact
+    s.tail = s.tail + n
     redis.call('HSET', K.session(p, s.sid), 'tail', s.tail)
   else
-    for i = 5, #args, 3 do put_aside(p, s, args[i], stamp, args[i + 1], args[i + 2], limits) end
+    for i = 1, #list, 3 do put_aside(p, s, list[i], stamp, list[i + 1], list[i + 2], limits) end
   end
-  return { 'ok', visible(s), last }
+  return stanzas
+end
+
+-- Does any of several accounts, each with its prefix, block somebody? Hardly ever; asked for all at once it costs little.
+local function any_blocks(prefixes, users)
+  local lists = {}
+  for i = 1, #users do lists[i] = K.blocked(prefixes[i], users[i]) end
+  return redis.call('EXISTS', unpack(lists)) > 0
+end
+
+local function append(answers, kind, list)   -- {name, stanza, …} to {kind, name, stanza, …}
+  for i = 1, #list, 2 do
+    local n = #answers
+    answers[n + 1], answers[n + 2], answers[n + 3] = kind, list[i], list[i + 1]
+  end
+end
+
+local function bytes_of(list, first)   -- of the stanzas of {name, stanza, …}
+  local bytes = 0
+  for i = first + 1, #list, 2 do bytes = bytes + #list[i] end
+  return bytes
+end
+
+-- meet_all: one contact after another, as the same number of `meet`s would, without what each of those costs besides:
+-- who logs in meets the whole roster. What contacts answer goes into the session's queue. It stops after a piece; then
+-- come again with the others.
+-- KEYS[i] prefix of the contact number i; behind them the session's
+-- ARGV sid, epoch, who comes (full JID), their bare JID, stanza without `to`, PEP nodes they want, queue limit, quota,
+--      then of each contact JID, 't' (is told) | 'a' (is asked) | 'ta'
+-- answers {{number of sessions told, of each contact that was met}, {sid, node, position, …}, {contact that refused, …},
+--         tail of the session (0: as it was), {stanza at its last positions, …}}
+register('meet_all', function(keys, args)
+  local p, contacts, limits, stamp = table.remove(keys), {}, limits_of(args, 7), tostring(now())
+  local who = { args[3], args[4], args[6], '', stamp }
+  local at = string.match(args[5], '^<[^%s/>]+()')
+  local head, rest = string.sub(args[5], 1, at - 1) .. " to='", "'" .. string.sub(args[5], at)
+  for i = 1, #keys do contacts[i] = args[7 + 2 * i] end
+  local may_block, told, placed, refused, shown, events, bytes = any_blocks(keys, contacts), {}, {}, {}, {}, {}, 0
+  for i = 1, #contacts do
+    local contact, how, before, n, m = contacts[i], args[8 + 2 * i], #placed, #shown, #events
+    local stanza = how ~= 'a' and head .. contact .. rest or ''
+    if not (may_block and Blocking.blocks(keys[i], contact, who[1])) then
+      local status = meet(keys[i], contact, who, stanza, how ~= 't', limits, placed, shown, events)
+      if status == 'refused' then refused[#refused + 1] = contact end
+    end
+    told[i] = (#placed - before) / 3
+    bytes = bytes + told[i] * #stanza + bytes_of(shown, n + 1) + bytes_of(events, m + 1)
+    if bytes >= PIECE_BYTES then break end
+  end
+  local answers = {}
+  append(answers, 'p', shown)
+  append(answers, 'e', events)
+  local s = #answers > 0 and own(p, args[1], args[2])
+  local stanzas = s and receive(p, s, stamp, answers, limits) or {}
+  return { told, placed, refused, s and visible(s) or 0, stanzas }
+end)
+
+-- receive: what others answered to a session's probe
+-- KEYS[1] prefix   ARGV sid, epoch, queue limit, quota, then kind, name, stanza, …   answers {tail, {stanza at the last
+--      positions, …}} | {0, {}} (stale)
+register('receive', function(keys, args)
+  local s = own(keys[1], args[1], args[2])
+  if not s then return { 0, {} } end
+  local stanzas = receive(keys[1], s, now(), { unpack(args, 5) }, limits_of(args, 3))
+  return { visible(s), stanzas }
 end)
 
 -- shown: presence of an account's sessions   KEYS[1] prefix   ARGV user, to whom, '1' = that they are gone
@@ -295,10 +349,10 @@ register('shown', function(keys, args) return Presence.of(keys[1], args[1], args
 register('audience', function(keys, args)
   local p, user, sid = keys[1], args[1], args[2]
   local left = string.format(UNAVAILABLE, args[4])
-  local s = load(p, sid)
+  local s, presence, faded = load(p, sid, 'presence', 'faded')
   if s and s.state ~= ENDING then
     if s.priority == '' then return { 'gone', left, {} } end   -- it has said so itself
-    return { 'here', seen(p, sid) or left, contacts_of(p, user) }
+    return { 'here', seen(presence, faded) or left, contacts_of(p, user) }
   end
   local other = redis.call('HGET', K.resources(p, user), args[3])
   local o = other and load(p, other)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.support.component import SECRET
 from tests.support.processes import DOMAIN, PASSWORD
 
 MARK = "MARKED"
@@ -16,7 +17,7 @@ MARK = "MARKED"
 FORMS = {
     "a JID": re.compile(rf"user\d+(?:@|\\40){re.escape(DOMAIN)}"),
     "a marked text": re.compile(MARK, re.IGNORECASE),
-    "a password": re.compile(re.escape(PASSWORD)),
+    "a password": re.compile(f"{re.escape(PASSWORD)}|{re.escape(SECRET)}"),
     "a SASL message with the password": re.compile(re.escape(base64.b64encode(PASSWORD.encode()).decode()[2:-4])),
     "a signed token": re.compile(r"eyJ[\w-]{8,}\.[\w-]+"),
     "a bearer": re.compile(r"(?i)(bearer|vapid t=)\s*\S{8,}"),

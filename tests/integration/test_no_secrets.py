@@ -24,8 +24,9 @@ from gateway.errors import WakegateError
 from gateway.mailbox import keys
 from gateway.xmpp import ns
 from tests.integration.secrets_told import MARK, key_material, told
+from tests.support.component import BRIDGE, ECHO, Component, close_components, component, component_settings
 from tests.support.iq import store_of
-from tests.support.processes import DOMAIN, Account, Server, Settings, running
+from tests.support.processes import DOMAIN, Account, Server, Settings, free_ports, running
 from tests.support.sandbox import WITH_SANDBOX
 from workers.push.providers.webpush.keys import public_key
 from workers.sandbox.server import Addresses, Sandbox
@@ -72,11 +73,12 @@ BROWSERS: list[dict[str, Any]] = [
 class Run:
     """A server with three kinds of devices, each of which meets something else."""
 
-    def __init__(self, server: Server, browsers: Sandbox) -> None:
+    def __init__(self, server: Server, browsers: Sandbox, component_port: int) -> None:
         self.server = server
+        self.component_port = component_port
         self.browsers = browsers
         self.addresses = json.loads(Path(server.directory, "data", "sandbox", "addresses.json").read_text())
-        self.accounts = iter(server.add_accounts(len(APPLE) + len(GOOGLE) + len(BROWSERS) + 8))
+        self.accounts = iter(server.add_accounts(len(APPLE) + len(GOOGLE) + len(BROWSERS) + 10))
         self.friend = self.log_in(next(self.accounts))
         self.secrets: set[str] = set()
         self.sleepers: list[Account] = []
@@ -126,6 +128,23 @@ class Run:
             self.sleeper(
                 partial(enable_push, node=f"{MARK}-web", app="web", token=options["endpoint"], options=options)
             )
+
+    def wake_by_app_servers(self) -> None:
+        """One that answers with errors, and one that is not there; who may not connect tries."""
+        wrong = Component(self.component_port, BRIDGE).open()
+        wrong.send(f"<handshake>{wrong.digest(MARK)}</handshake>")
+        wrong.stream_error()
+        bridge = component(self.component_port)
+        for domain in (BRIDGE, ECHO):
+            service = f"{MARK.lower()}@{domain}"
+            self.sleeper(partial(enable_push, node=f"{MARK}-{domain}", app=MARK, token=MARK, service=service))
+        asked = bridge.next("iq")
+        error = f"<error type='cancel'><x xmlns='urn:{MARK}'/><text>{BODY}</text></error>"
+        bridge.send(
+            f"<iq type='error' id='{asked.get('id')}' from='{asked.get('to')}' to='{asked.get('from')}'>{error}</iq>"
+        )
+        bridge.round_trip()
+        close_components()
 
     def say_it_wrongly(self) -> None:
         """Log-ins, registrations, addresses and stanzas that are refused."""
@@ -204,6 +223,7 @@ class Run:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
+    (component_port,) = free_ports(1)
     with Sandbox(tmp_path / "browsers", Addresses.free()) as browsers:
         web = {
             "provider": "webpush",
@@ -216,9 +236,10 @@ def run(tmp_path: Path) -> Iterator[Run]:
             "log": {"level": "debug"},
             "push": {"offered_grace": 0, "floor": 0.0, "retry_first": 0.1, "retry_most": 1.0, "retry_limit": 3},
             "push.apps.web": web,
+            **component_settings(component_port),
         }
         with running(tmp_path / "house", arguments=WITH_SANDBOX, settings=settings) as server:
-            made = Run(server, browsers)
+            made = Run(server, browsers, component_port)
             yield made
             made.friend.cut()
 
@@ -235,6 +256,7 @@ def counters(run: Run) -> dict[str, Any]:
 def test_nothing_private_is_in_what_processes_write_or_operators_are_shown(run: Run) -> None:
     run.wake_phones()
     run.wake_browsers()
+    run.wake_by_app_servers()
     run.say_it_wrongly()
     run.friend.wait_accepted()
     run.server.wait(lambda: counters(run)["pushes"]["refused"] >= 3, "what is refused", 60)

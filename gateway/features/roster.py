@@ -11,19 +11,19 @@ from gateway.xmpp import ns
 from gateway.xmpp.errors import StanzaCondition, StanzaError, roster_full
 from gateway.xmpp.jid import JID, JIDError
 from gateway.xmpp.payload import several
+from gateway.xmpp.reading import child_attributes
 
 
-def _content(query: Query) -> Any:
+def _check_own(query: Query) -> None:
     if not query.is_own:
         raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
-    return next(iter(query.iq.payload().values()))[f"{ns.ROSTER}|query"]
 
 
 def fetch(query: Query) -> None:
     """RFC 6121 sections 2.2 and 2.6: the roster, or only what has changed; the session is interested from now on."""
-    content = _content(query)
-    rosters, settings = Rosters(query.services.mailbox, query.services.announce), _settings(query)
-    known = content.get("@ver") if settings.versioning and isinstance(content, dict) else None
+    _check_own(query)
+    rosters = Rosters(query.services.mailbox, query.services.announce)
+    known = child_attributes(query.iq).get("ver") if _settings(query).versioning else None
     roster = rosters.get(str(query.to), known or "")
     if roster.items is None:
         query.reply(b"")
@@ -40,7 +40,8 @@ def _settings(query: Query) -> RosterSettings:
 
 def change(query: Query) -> None:
     """RFC 6121 sections 2.3 to 2.5: one item is made, changed or removed."""
-    item = _item(_content(query))
+    _check_own(query)
+    item = _item(next(iter(query.iq.payload().values()))[f"{ns.ROSTER}|query"])
     contact = _contact(item, query.to)
     rosters = Rosters(query.services.mailbox, query.services.announce)
     try:

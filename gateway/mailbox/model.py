@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 
 class Status(StrEnum):
     """How a delivery ended (RFC 6121 section 8, XEP-0160)."""
@@ -20,9 +22,11 @@ class Status(StrEnum):
     BLOCKED_BY_YOU = "blocked-by-you"
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """An entry that was appended to a session's queue. `position` 0: it waits in the backlog, nobody need be told."""
+class Placed(msgspec.Struct, frozen=True):
+    """An entry that was appended to a session's queue. `position` 0: it waits in the backlog, nobody need be told.
+
+    There is one for each stanza that anybody gets, and a frozen dataclass takes six times as long to make.
+    """
 
     sid: str
     node: str

@@ -1,13 +1,17 @@
-"""Rosters (RFC 6121 section 2): the operations of `lua/66_roster.lua`. Methods wait, and raise StoreError."""
+"""Rosters (RFC 6121 section 2): the operations of `lua/66_roster.lua`. Methods wait, and raise StoreError, if they
+do not say otherwise.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from gateway.mailbox import keys
+from gateway.mailbox.errors import StoreError
 from gateway.mailbox.library import function
 from gateway.mailbox.mailbox import Mailbox, placed
 from gateway.mailbox.model import Grip, Placed
@@ -56,12 +60,15 @@ class Rosters:
         return Roster(int(reply[1]), reply[2] if reply[0] == b"whole" else None)
 
     def follow(self, grip: Grip, version: int) -> None:
-        """The session is interested: it gets what has changed since `version`, and what will."""
-        reply = self._journal.call(
-            "FCALL", function("roster_follow"), 1, grip.at, grip.sid, grip.epoch, version, *self._mailbox.limits
+        """The session is interested: it gets what has changed since `version`, and what will. Never blocks."""
+
+        def done(reply: Any) -> None:
+            if not isinstance(reply, StoreError) and reply[0] == b"ok":
+                self._announce((Placed(grip.sid, self._mailbox.node, reply[1]),), b"")
+
+        self._journal.submit(
+            done, "FCALL", function("roster_follow"), 1, grip.at, grip.sid, grip.epoch, version, *self._mailbox.limits
         )
-        if reply[0] == b"ok":
-            self._announce((Placed(grip.sid, self._mailbox.node, reply[1]),), b"")
 
     def set(self, user: str, contact: str, *, name: str, groups: Sequence[str], most_items: int) -> None:
         """Make an item, or give one another name ("" = none) and other groups. Raises RosterFull."""

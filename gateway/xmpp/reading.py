@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.xmpp.element import Element
+from gateway.xmpp.start_tag import attributes, end_of_tag
 
 
 def child_text(element: Element, *path: tuple[str, str]) -> str:
@@ -17,3 +18,12 @@ def child_text(element: Element, *path: tuple[str, str]) -> str:
     if isinstance(value, dict):
         value = value.get("#text")
     return value if isinstance(value, str) else ""
+
+
+def child_attributes(element: Element) -> dict[str, str]:
+    """The attributes, by their written names, of an element's one child; what stands in that child is not read."""
+    raw = element.raw
+    at = raw.index(b"<", element.head)
+    while raw.startswith(b"<![CDATA[", at):  # character data beside the child means nothing
+        at = raw.index(b"<", raw.index(b"]]>", at))
+    return attributes(raw[at : end_of_tag(raw, at)])

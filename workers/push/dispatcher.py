@@ -34,6 +34,7 @@ from workers.push.rules import (
     hold_s,
     is_voip,
     kind_of,
+    lifetime_s,
 )
 from workers.push.settings import APNS, FCM, PushSettings
 from workers.push.summary import Summary
@@ -101,8 +102,11 @@ class Dispatcher:
             return
         decision = self._decide(event, self._kind(event, claim.kind), claim.count)
         reading = Reading(event.user, claim, now_ms=int(self._clock() * 1000))
-        endings = [self._begin(event, registration, decision, reading) for registration in claim.registrations]
-        gevent.joinall([ending for ending in endings if isinstance(ending, gevent.Greenlet)])
+        endings: list[bool | gevent.Greenlet] = []
+        try:
+            endings.extend(self._begin(event, registration, decision, reading) for registration in claim.registrations)
+        finally:  # what was begun is under way: until it is done, nobody else is to take the event
+            gevent.joinall([ending for ending in endings if isinstance(ending, gevent.Greenlet)])
         are_over = [self._is_over(ending) for ending in endings]
         self._pushes.done(event, final=all(are_over))
 
@@ -169,7 +173,7 @@ class Dispatcher:
     def _push(self, event: Event, registration: Registration, decision: Send, reading: Reading) -> Push:
         name = _name(event, registration)
         app = self._apps.settings.get(registration.app)
-        ceiling = app.content if app is not None else self._settings.foreign_content
+        ceiling = app.content if app is not None else self._settings.foreign_content if not registration.app else ""
         content = Content.allowed(ceiling, registration.content)
         is_told = content > Content.NONE or ceiling == ENCRYPTED or registration.key
         told = Summary()
@@ -234,6 +238,9 @@ class Dispatcher:
             if outcome.alert:
                 self._pushes.bury(job.event, job.registration, outcome.reason)
             if outcome.reason == EXPIRED:
+                if job.push.kind == CALL and self._clock() < self._worth_until(job):
+                    self._put_back(job, max(0.0, job.push.expires_at - self._clock()), EXPIRED)
+                    return False
                 return self._end(job, EXPIRED, is_tried=False)
             return self._end(job, "refused", outcome.reason)
         return self._later(job, outcome)
@@ -258,7 +265,7 @@ class Dispatcher:
     def _later(self, job: Job, outcome: Later) -> bool:
         if not outcome.is_tried:
             wait = (outcome.after_s or 0.0) + random.uniform(0.0, CROWDED_S)  # noqa: S311 - no secret
-            if self._clock() + wait >= job.push.expires_at:
+            if self._clock() + wait >= self._worth_until(job):
                 return self._end(job, EXPIRED, outcome.reason, is_tried=False)
             self._put_back(job, wait, outcome.reason)
             return False
@@ -273,12 +280,18 @@ class Dispatcher:
         self._pushes.retry(job.event, job.registration, wait_ms=int(wait_s * 1000), told=told)
         return False
 
+    def _worth_until(self, job: Job) -> float:
+        """Until when it may be tried. A call of which nobody could be told in time is a message then."""
+        if job.push.kind == CALL:
+            return job.event.at_ms / 1000 + lifetime_s(MESSAGE, self._settings)
+        return job.push.expires_at
+
     def _wait_s(self, job: Job, outcome: Later) -> float | None:
-        now = self._clock()
+        now, expires_at = self._clock(), self._worth_until(job)
         wait = next_try(
             job.event.attempt + 1,
             now=now,
-            expires_at=job.push.expires_at,
+            expires_at=expires_at,
             wish_s=outcome.after_s,
             first_s=self._settings.retry_first,
             most_s=self._settings.retry_most,
@@ -287,7 +300,7 @@ class Dispatcher:
         # Google's advice is for crowds of retries; a few seconds' wait for one phone is better kept short.
         if wait is not None and wait >= 60 and self._provider_name(job.registration) == FCM:
             wait = off_the_quarter(now, wait, uniform=random.uniform)
-            return wait if now + wait < job.push.expires_at else None
+            return wait if now + wait < expires_at else None
         return wait
 
     def _put_back(self, job: Job, wait_s: float, why: str) -> None:

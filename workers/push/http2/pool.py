@@ -117,6 +117,7 @@ class Pool:
     def connect(self, timeout_s: float) -> str:
         """Have a connection. Answers "" or, in one line, why there is none."""
         deadline = time.monotonic() + timeout_s
+        self._last_fault = ""
         self._ensure_connecting()
         while not self._connections and time.monotonic() < deadline and not self._last_fault:
             attempt = self._connecting

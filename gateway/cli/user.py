@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
@@ -24,6 +25,7 @@ from gateway.mailbox.invites import Invites
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import SessionLine
+from gateway.mailbox.reports import Reports
 from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 from gateway.sections import ServerSettings
 from gateway.settings import Settings
@@ -222,6 +224,26 @@ def sessions(jid: str, as_json: bool, config: tuple[Path, ...]) -> None:
         _print_sessions(found)
     else:
         click.echo(f"{user} has no session")
+
+
+@user.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.option("--most", default=100, show_default=True, type=click.IntRange(1, 10_000), help="The newest, so many.")
+@config_option
+def reports(as_json: bool, most: int, config: tuple[Path, ...]) -> None:
+    """Show who told the operator of whom (XEP-0377: spam and abuse), the newest last.
+
+    Example: wakegate user reports --json
+    """
+    with open_store(read(config)) as journal:
+        found = Reports(journal).newest(most)
+    if as_json:
+        click.echo(json.dumps([asdict(report) for report in found], ensure_ascii=False))
+        return
+    for report in found:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(report.at_ms / 1000))
+        what = report.reason.rpartition(":")[2]
+        click.echo(f"{when}  {report.by} reports {report.about}: {what}, {report.stanzas} stanzas named")
 
 
 @user.command(name="import")

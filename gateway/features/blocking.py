@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from gateway.hooks import Feature, On, Phase, Query, StanzaReceived, Xep
+from gateway.hooks import Feature, On, Phase, Query, Services, StanzaReceived, Xep
 from gateway.mailbox.blocklists import Blocklists, Change
+from gateway.mailbox.reports import Reports
 from gateway.mailbox.visibility import Visibility
 from gateway.settings import setting
-from gateway.telemetry import get_logger
+from gateway.telemetry import get_logger, redact
 from gateway.xmpp import ns
 from gateway.xmpp.errors import ErrorType, StanzaCondition, StanzaError, blocked_by_you
 from gateway.xmpp.escape import escape
@@ -113,7 +114,7 @@ def block(query: Query) -> None:
         most=query.services.settings.of(BlockingSettings).max_blocked_jids,
     )  # fmt: skip
     if not isinstance(answer, str):
-        _note_reports(user, items)
+        _keep_reports(user, items, query.services)
     _settle(query, answer)
 
 
@@ -153,16 +154,18 @@ def guard(event: StanzaReceived) -> None:
         raise blocked_by_you()
 
 
-def _note_reports(reporter: JID, items: list[tuple[JID, Any]]) -> None:
-    """XEP-0377: for the operators. What was written in the report stays out of the log; one that says no known reason
-    is none.
+def _keep_reports(reporter: JID, items: list[tuple[JID, Any]], services: Services) -> None:
+    """XEP-0377: for the operators, who see who told of whom and not what was written. One that says no known reason is
+    none.
     """
     found = ((jid, report) for jid, item in items for report in several(item, f"{ns.REPORTING}|report")[:1])
+    reports = Reports(services.mailbox.journal)
     for reported, report in islice(found, MOST_REPORTS):
         reason = report.get("@reason") if isinstance(report, dict) else None
         if reason in REASONS:
             stanzas = len(several(report, f"{ns.STANZA_ID}|stanza-id"))
-            log.warning("abuse_reported", by=str(reporter), about=str(reported), reason=reason, stanzas=stanzas)
+            reports.add(by=str(reporter), about=str(reported), reason=reason, stanzas=stanzas)
+            log.warning("abuse_reported", by=redact(str(reporter)), about=redact(str(reported)), reason=reason)
 
 
 FEATURE = Feature(

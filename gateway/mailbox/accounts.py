@@ -12,6 +12,7 @@ from gateway.mailbox.library import function
 from gateway.mailbox.model import Census, SessionLine
 from gateway.mailbox.notices import publish_removed
 from gateway.mailbox.pushes import Pushes
+from gateway.mailbox.reports import Reports
 
 
 class Accounts:
@@ -68,6 +69,7 @@ class Accounts:
             publish_removed(self._journal, node, sid)
         if closed is not None:
             Pushes(self._journal).forget_letters(user)
+            Reports(self._journal).forget(user)
         return closed is not None
 
     def _settle(self, user: str, sid: str) -> None:

@@ -30,6 +30,9 @@ DEAD_LETTERS = ROOT + "push:dead"
 PUSH_WORKERS = ROOT + "push:workers"
 """hash: push worker -> when it said so (ms), and what it said of itself (JSON)"""
 
+REPORTS = ROOT + "reports"
+"""stream: who told the operator of whom (XEP-0377), the newest; gone with either account."""
+
 PROVIDER_TOKENS = ROOT + "push:tokens:"
 """prefix of strings: provider tokens shared by all push workers, by credential; expire by themselves."""
 

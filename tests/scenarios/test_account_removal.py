@@ -69,7 +69,10 @@ OWN_STORES: dict[str, Callable[[Phone, str], None]] = {
         phone, "set", f"<query xmlns='{ns.PRIVATE}'><notes xmlns='urn:x'>{NAME}</notes></query>"
     ),
     "blocking": lambda phone, friend: sent(
-        phone, "set", f"<block xmlns='{ns.BLOCKING}'><item jid='{NAME}-enemy@localhost'/></block>"
+        phone,
+        "set",
+        f"<block xmlns='{ns.BLOCKING}'><item jid='{NAME}-enemy@localhost'>"
+        f"<report xmlns='{ns.REPORTING}' reason='{ns.REPORTING_REASONS}:spam'/></item></block>",
     ),
     "roster item": lambda phone, friend: sent(
         phone, "set", f"<query xmlns='{ns.ROSTER}'><item jid='else@localhost' name='{NAME}'/></query>"
@@ -200,10 +203,12 @@ def test_nothing_is_left_of_a_removed_account(keeping: Server, how: str) -> None
         phone.cut()
         other.message(f"{NAME}@localhost", "wake up")
         keeping.wait(lambda: any(":retry" in key for key, _ in mentions(store, NAME)), "a push to be tried")
-    before = {key.split(":")[2] for key, _ in mentions(store, NAME)}
+    named = {key for key, _ in mentions(store, NAME)}
+    before = {key.split(":")[2] for key in named if key.startswith("wg:{")}
 
     assert {"acct", "accts", "res", "s", "q", "vcard", "priv", "block", "roster", "invs", "pub", "push"} <= before
     assert {"unread", "calls"} <= before
+    assert keys.REPORTS in named
     other.send("<presence type='unavailable'/>")
     other.ack()
     if how == "in-band":

@@ -15,7 +15,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -61,6 +61,20 @@ def stream(bucket: int) -> str:
 
 STREAMS: dict[str, int] = {stream(bucket): bucket for bucket in range(keys.BUCKETS)}
 """every event stream -> its bucket"""
+
+
+LETTERS: Final = 100_000
+"""dead letters that are kept, about"""
+
+# KEYS[1] stream   ARGV most, fields of the letter, flat. One that is the same as a new one is that one, sent again.
+_BURY: Final = """
+    local letter = table.concat(ARGV, '\\0', 2)
+    for _, other in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 50)) do
+      if table.concat(other[2], '\\0') == letter then return 0 end
+    end
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 2))
+    return 1
+"""
 
 
 class Pushes:
@@ -168,7 +182,7 @@ class Pushes:
             "why": reason,
         }
         flat = [part for item in fields.items() for part in item]
-        self._journal.call("XADD", keys.DEAD_LETTERS, "MAXLEN", "~", 100_000, "*", *flat)
+        self._journal.call("EVAL", _BURY, 1, keys.DEAD_LETTERS, LETTERS, *flat)
 
     def dead_letters(self, most: int = 1000) -> list[tuple[str, dict[str, str]]]:
         """Dead letters, oldest first: (id, fields)."""

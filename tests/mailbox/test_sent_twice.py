@@ -38,7 +38,7 @@ ONLY_READS = names(
 """change nothing: a row shows that they do not"""
 
 PUSH_WORKER = names("claim pushed retry done unregister replay background trace")
-"""sent by push workers, one at a time: tests/mailbox/test_push.py"""
+"""sent by push workers: test_push_sent_twice.py; their answers are about what is left to do"""
 
 
 def registered() -> set[str]:

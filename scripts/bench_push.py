@@ -111,9 +111,10 @@ def sandbox(folder: Path) -> Iterator[dict[str, str]]:
     ports = [free_port() for _ in range(4)]
     names = ("--apns", "--apns-development", "--fcm", "--control")
     where = [part for name, port in zip(names, ports, strict=True) for part in (name, f"127.0.0.1:{port}")]
-    process = start(["sandbox", "--data-dir", str(folder), *where], lambda: all(answers(port) for port in ports))
+    file = folder / "sandbox" / "addresses.json"  # written last, and at once
+    process = start(["sandbox", "--data-dir", str(folder), *where], lambda: file.exists() and answers(ports[0]))
     try:
-        found: dict[str, str] = json.loads((folder / "sandbox" / "addresses.json").read_text())
+        found: dict[str, str] = json.loads(file.read_text())
         yield found
     finally:
         process.terminate()

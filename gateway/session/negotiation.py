@@ -108,7 +108,14 @@ class Negotiation:
 
     def opened(self, attrs: Mapping[str, str]) -> None:
         """The client sent a stream header: answer it with ours and what it may do now. Raises StreamError."""
-        self.answer_header(attrs)
+        answer = self._header(attrs)
+        try:
+            self._check(attrs)
+            answer += self._features()
+        finally:
+            self._channel.write(answer)  # the header at least, which has to come before an error
+
+    def _check(self, attrs: Mapping[str, str]) -> None:
         if not _is_supported(attrs.get("version", "")):
             raise StreamError(StreamCondition.UNSUPPORTED_VERSION)
         to = attrs.get("to", "")
@@ -116,15 +123,16 @@ class Negotiation:
             raise StreamError(StreamCondition.HOST_UNKNOWN)
         if self._jid is not None and self._jid.domain != self._domain:
             raise StreamError(StreamCondition.NOT_AUTHORIZED, "authenticated for another domain")
-        self._channel.write(self._features())
 
     def answer_header(self, attrs: Mapping[str, str]) -> None:
-        """Our stream header, which has to come before everything else, a stream error too. Without `to` the client
-        means the domain that it is authenticated for, or else the first one.
-        """
+        """Our stream header, which has to come before everything else, a stream error too."""
+        self._channel.write(self._header(attrs))
+
+    def _header(self, attrs: Mapping[str, str]) -> bytes:
+        """Without `to` the client means the domain that it is authenticated for, or else the first one."""
         usual = self._jid.domain if self._jid is not None else self._node.settings.of(ServerSettings).domains[0]
         self._domain = self._addressed(attrs.get("to", "")) or usual
-        self._channel.write(stream.header(domain=self._domain, stream_id=self._node.new_id(), to=attrs.get("from")))
+        return stream.header(domain=self._domain, stream_id=self._node.new_id(), to=attrs.get("from"))
 
     def _addressed(self, to: str) -> str | None:
         """The domain of ours that a header's `to` names."""

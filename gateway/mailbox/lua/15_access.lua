@@ -4,8 +4,11 @@
 local Roster, Presence, Pubsub, Archive, Blocking = {}, {}, {}, {}, {}
 local Push, Unread, Calls, Notify = {}, {}, {}, {}
 
--- What a roster item (JSON) says of its subscription, in a fifth of the time of cjson.decode.
-function Roster.subscription_in(item) return string.match(item, '"s":%s*"(%a+)"') end
+-- What a roster item (JSON) says of its subscription, in a fifth of the time of cjson.decode; and of nearly all that is
+-- 'both', which is found in a fifth of that.
+function Roster.subscription_in(item)
+  return string.find(item, '"s":"both"', 1, true) and 'both' or string.match(item, '"s":%s*"(%a+)"')
+end
 
 -- What this account's roster says of a contact (a bare JID): 'none' 'to' 'from' 'both'.
 function Roster.subscription(p, user, contact)

@@ -158,6 +158,14 @@ def test_an_app_that_is_not_configured() -> None:
     assert "app gone is not in the configuration" in said(a_state(a_device(a_session(), app="gone")))
 
 
+def test_an_app_that_only_the_running_workers_know() -> None:
+    state = a_state(a_device(a_session(), app="gone"))
+    (found,) = Reader(state, (), SETTINGS, {}, 1, frozenset({"gone"})).devices()
+
+    assert "its app gone is one of running workers" in found.lines[0]
+    assert not any("nothing can be sent" in line for line in found.lines)
+
+
 def test_an_app_server_elsewhere_needs_no_configuration() -> None:
     assert "configuration" not in said(a_state(a_device(a_session(), app="", foreign=True)))
 

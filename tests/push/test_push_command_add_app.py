@@ -76,6 +76,16 @@ def test_an_app_at_the_sandbox_needs_its_directory_and_nothing_else(
     assert provider == section(home, "app")["provider"]
 
 
+def test_an_app_at_the_sandbox_may_have_its_certificate_in_place_of_its_key(home: Path, sandbox: Sandbox) -> None:
+    directory = Path(sandbox.addresses["ca_file"]).parents[1]
+    certificate = str(directory / "sandbox" / "client.pem")
+    added = add("app", "--provider", "apns", "--sandbox", str(directory), "--certificate-file", certificate)
+
+    assert 0 == added.returncode, added.stderr
+    assert not {"key_file", "key_id", "team_id"} & set(section(home, "app"))
+    assert "credentials/client.pem" == section(home, "app")["certificate_file"]
+
+
 def test_a_sandbox_that_never_ran_is_said_not_to_have(home: Path) -> None:
     done = add("app", "--provider", "fcm", "--sandbox", "nowhere")
 
@@ -321,6 +331,13 @@ def test_where_nobody_can_be_asked_the_flag_is_named(home: Path) -> None:
 
     assert 2 == done.returncode
     assert "--key-file is missing, and nobody is there to be asked" in done.stderr
+
+
+def test_where_nobody_can_be_asked_what_need_not_be_said_is_said_not_to(home: Path, sandbox: Sandbox) -> None:
+    done = run("add-app", "chat-ios", *ios(sandbox), cwd=home)
+
+    assert 2 == done.returncode
+    assert "--environment is missing, and nobody is there to be asked; with --yes it may be left out" in done.stderr
 
 
 def test_the_configuration_is_made_where_none_is_named(home: Path) -> None:

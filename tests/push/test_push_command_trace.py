@@ -129,6 +129,14 @@ def test_an_app_that_is_gone_from_the_configuration_is_named(config: Path, town:
     assert "its app gone is not in the configuration" in says(config)
 
 
+def test_an_app_of_workers_with_another_configuration_is_not_called_unknown(config: Path, town: Town) -> None:
+    town.a_sleeping_phone(app="elsewhere").gets()
+    credential = CredentialReport(provider="apns", apps=("elsewhere",), breakers={"closed": 1}, why="")
+    PushWorkers(town.journal).report("w1", WorkerReport(in_hand=0, credentials=(credential,)))
+
+    assert "its app elsewhere is one of running workers, but not of the configuration that was read" in says(config)
+
+
 def test_all_of_it_can_be_read_by_machines(config: Path, town: Town) -> None:
     town.a_sleeping_phone().gets()
     pushed(town, "refused", "DeviceTokenNotForTopic")

@@ -30,7 +30,7 @@ class Explained:
 @dataclass(frozen=True)
 class Reader:
     """What is known besides the mailbox. `breakers`: app -> why nobody asks its provider just now; `workers`: how many
-    have said lately that they work.
+    have said lately that they work; `served`: the apps of which they did.
     """
 
     state: PushState
@@ -38,6 +38,7 @@ class Reader:
     settings: PushSettings
     breakers: Mapping[str, str]
     workers: int
+    served: frozenset[str] = frozenset()
 
     def account(self) -> list[str]:
         """What holds for all devices."""
@@ -61,9 +62,8 @@ class Reader:
         return [Explained(device, tuple(self._lines(device)), self._findings(device)) for device in self.state.devices]
 
     def _lines(self, device: Device) -> Iterator[str]:
-        app = self.settings.apps.get(device.app)
-        if app is None and not device.foreign:
-            yield f"its app {device.app} is not in the configuration: nothing can be sent to it"
+        if device.app not in self.settings.apps and not device.foreign:
+            yield self._without_app(device.app)
         if device.session is None:
             yield "it has no session: what comes is stored or archived"
             yield from self._waiting(device, self.state.offline_waiting, self.state.offline_covered)
@@ -81,6 +81,11 @@ class Reader:
         last = self._last(device)
         if last is not None:
             yield f"last, {seconds(self._ago(last.at_ms))} ago: {in_words(last)}"
+
+    def _without_app(self, app: str) -> str:
+        if app in self.served:
+            return f"its app {app} is one of running workers, but not of the configuration that was read: see --config"
+        return f"its app {app} is not in the configuration: nothing can be sent to it"
 
     def _session(self, session: Session) -> str:
         if session.state == "asleep":

@@ -94,7 +94,8 @@ def sandbox(
         addresses = server.start()
     except OSError as error:
         raise click.ClickException(
-            f"the sandbox cannot start: {error}; choose other ports or another --data-dir"
+            f"the sandbox cannot start: {error}; choose other ports (`wakegate up --demo`: --sandbox-option"
+            " webpush=127.0.0.1:2211) or another --data-dir"
         ) from error
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):

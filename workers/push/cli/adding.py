@@ -83,6 +83,9 @@ def add_app(
         raise click.UsageError(f"NAME is made of letters, digits, _ and -: got {name!r}")
     if sandbox is not None:
         defaults = values_for(str(given["provider"] or ""), sandbox)
+        if given["certificate_file"]:
+            for taken in ("key_file", "key_id", "team_id"):  # the certificate takes the place of the sandbox' key
+                defaults.pop(taken, None)
         given = {**defaults, **{flag: value for flag, value in given.items() if value}}
     all_files = files(config) or (DEFAULT_FILE,)
     file, path = all_files[-1], ("push", "apps", name)

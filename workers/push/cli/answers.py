@@ -100,7 +100,8 @@ class Answers:
         except click.Abort:
             if sys.stdin.isatty():
                 raise
-            raise click.UsageError(f"{flag} is missing, and nobody is there to be asked") from None
+            hint = "; with --yes it may be left out" if default else ""
+            raise click.UsageError(f"{flag} is missing, and nobody is there to be asked{hint}") from None
 
 
 def _is_certificate(file: Path) -> bool:

@@ -47,7 +47,9 @@ def trace(whose: str, as_json: bool, most: int, config: tuple[Path, ...]) -> int
             raise click.UsageError(f"{whose!r} is neither a JID nor a push id: {error}") from error
         decisions = Pushes(journal).trace(user)
         workers = PushWorkers(journal).all()
-        reader = Reader(look(journal, user), decisions, settings.of(PushSettings), _breakers(workers), len(workers))
+        served = frozenset(app for report in workers.values() for it in report.credentials for app in it.apps)
+        push = settings.of(PushSettings)
+        reader = Reader(look(journal, user), decisions, push, _breakers(workers), len(workers), served)
     shown = decisions[-most:] if most else []
     if as_json:
         click.echo(json.dumps(_account_json(user, reader, shown), ensure_ascii=False))
@@ -99,7 +101,8 @@ def _account_lines(user: str, reader: Reader, decisions: Sequence[Decision]) -> 
 def _title(explained: Explained, now_ms: int) -> str:
     device = explained.device
     app = f"app {device.app}" if device.app else "at an app server elsewhere (XEP-0357)"
-    return f"device {device.device}: {app}, resource {device.resource}, registered {seconds(now_ms - device.at_ms)} ago"
+    resource = f", resource {device.resource}" if device.resource else ""  # our own app server's devices have none
+    return f"device {device.device}: {app}{resource}, registered {seconds(now_ms - device.at_ms)} ago"
 
 
 def _table(decisions: Sequence[Decision]) -> list[str]:

@@ -19,7 +19,7 @@ from workers.push.http2.tls import TlsSocket
 log = get_logger(__name__)
 
 GATHER_FROM: Final = 20
-GATHER_S: Final = 0.002
+GATHER_S: Final = 0.01
 """While so many requests are in flight, answers are gathered for so long and read together: to be woken for each costs
 more than to understand it.
 """

@@ -126,6 +126,24 @@ def test_a_device_that_unregistered_ends_its_part_of_a_push_that_is_taken_over(w
     assert {"no-registration": 1} == life(world).withdrawn
 
 
+@pytest.mark.parametrize("is_before", [True, False], ids=["waited already", "comes now"])
+def test_a_phone_that_slept_before_it_said_that_it_is_there_is_woken_for_what_waits_offline(
+    world: World, is_before: bool
+) -> None:
+    sleeper(world).expire()
+    phone = world.bind()
+    phone.enable()
+    if is_before:
+        send(world, "1")
+        early = world.push_all()
+    phone.hibernate()
+    if not is_before:
+        early = world.push_all()
+        send(world, "1")
+
+    assert (0, 1, (0, 0)) == (early, world.push_all(), books(world))
+
+
 # a worker that was slow
 
 

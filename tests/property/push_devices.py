@@ -78,8 +78,10 @@ class Devices(RuleBasedStateMachine):
         marks = self.marks(sid)
         return marks.get("state") == "live" and marks["overdue"] == "0"
 
-    def has_session(self, sid: str) -> bool:
-        return self.marks(sid).get("state") in ("live", "asleep")
+    def is_reached(self, sid: str) -> bool:
+        """Does what comes reach its session, or will, as soon as it has said that it is available?"""
+        marks = self.marks(sid)
+        return marks.get("state") == "live" or (marks.get("state") == "asleep" and marks["priority"] != "")
 
     def numbers_in(self, name: str, of: str) -> set[int]:
         found: Any = self.world.redis.lrange(keys.key(BUCKET, name, of), 0, -1)
@@ -119,11 +121,11 @@ class Devices(RuleBasedStateMachine):
             if device.user != user or device.field not in registered:
                 continue
             sid = registered[device.field].sid
-            if not self.has_session(sid):
+            if not self.is_reached(sid):
                 if answer.archive_id and answer.status == "ok":
                     device.archived.add(number)
                 device.owed.add(number)
-            elif sid in {placed.sid for placed in answer.placed}:
+            elif sid in {placed.sid for placed in answer.placed} or answer.status == "offline":
                 device.owed.add(number)
 
     @rule(
@@ -177,14 +179,15 @@ class Devices(RuleBasedStateMachine):
 
     # devices
 
-    @rule(n=some)
-    def bind(self, n: int) -> None:
+    @rule(n=some, is_available=st.sampled_from([True, True, True, False]))
+    def bind(self, n: int, is_available: bool = True) -> None:
         user, resource = DEVICES[n % len(DEVICES)]
         if not self.exists(user):
             return
         client = self.world.bind(resource, user=user)
         client.enable()
-        client.presence()
+        if is_available:
+            client.presence()
         self.clients[user, resource] = client
         self.devices[user, resource].archived.clear()
 

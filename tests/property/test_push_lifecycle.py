@@ -99,9 +99,8 @@ class Lifecycle(Workers):
             assert self.published <= self.told_node
 
     def waiting_for(self, device: Device, sid: str) -> set[int]:
-        if self.has_session(sid):
-            return self.numbers_in("queue", sid) | self.numbers_in("backlog", sid)
-        return self.numbers_in("offline", device.user) | device.archived
+        held = self.numbers_in("queue", sid) | self.numbers_in("backlog", sid)
+        return held if self.is_reached(sid) else held | self.numbers_in("offline", device.user) | device.archived
 
     def the_books_are_right(self) -> None:
         life = PushLife.of(self.counters())

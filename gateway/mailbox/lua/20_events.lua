@@ -43,14 +43,6 @@ local function wake(p, s, reason)
   end
 end
 
--- The link has broken. What was written to it may have arrived, and the phone may be back in a moment: if that is all
--- there is, and no call, it is left `grace` ms.
-function Push.asleep(p, s, all_offered, grace)
-  if not s.reg or not has_uncovered(s) then return end
-  if all_offered and grace > 0 and s.urgent <= told(s) then emit_later(p, s, 'hibernation', 'message', grace)
-  else wake(p, s, 'hibernation') end
-end
-
 -- The process that had the connection has died: its devices are woken at a bounded rate, whether or not something waits
 -- for them, since most of them do not notice. `spacing`: ms between two of this bucket.
 function Push.restarted(p, s, spacing)
@@ -76,6 +68,21 @@ local function raise_offline_event(p, user, reason, class)
   if tonumber(v[1] or 0) >= LEVEL[class] then return Push.count(p, 'coalesced') end
   emit(p, user, '', reason, v[2] or '0', class)
   redis.call('HSET', account, 'offline_pending', LEVEL[class])
+end
+
+-- The link has broken. What was written to it may have arrived, and the phone may be back in a moment: if that is all
+-- there is, and no call, it is left `grace` ms. One that has not said yet that it is available takes nothing that is
+-- stored offline, so it is as without a session.
+function Push.asleep(p, s, all_offered, grace)
+  if not s.reg then return end
+  if s.priority == '' then
+    Push.count_idle(p, s.user)
+    local v = redis.call('HMGET', K.account(p, s.user), 'offline_important', 'offline_covered')
+    if tonumber(v[1] or 0) > tonumber(v[2] or 0) then raise_offline_event(p, s.user, 'hibernation', 'message') end
+  end
+  if not has_uncovered(s) then return end
+  if all_offered and grace > 0 and s.urgent <= told(s) then emit_later(p, s, 'hibernation', 'message', grace)
+  else wake(p, s, 'hibernation') end
 end
 
 local NEWEST = 20   -- messages that only the archive has for devices without a session: so many are known by their ids

@@ -8,11 +8,18 @@ local function has_session(p, sid)
   return state and state ~= ENDING
 end
 
+-- A device takes what is stored offline when it says that it is available. One that fell asleep before it said so has to
+-- be woken for that as if it had no session.
+function Push.is_reached(p, sid)
+  local v = redis.call('HMGET', K.session(p, sid), 'state', 'priority')
+  return v[1] and v[1] ~= ENDING and not (v[1] == ASLEEP and v[2] == '')
+end
+
 -- How many registrations belong to devices without a session, which are told of what only the archive keeps for them.
 function Push.count_idle(p, user)
   local idle, account = 0, K.account(p, user)
   for _, value in ipairs(redis.call('HVALS', K.registrations(p, user))) do
-    if not has_session(p, cjson.decode(value).sid) then idle = idle + 1 end
+    if not Push.is_reached(p, cjson.decode(value).sid) then idle = idle + 1 end
   end
   if redis.call('EXISTS', account) == 0 then return end   -- what comes late must not bring an account back
   redis.call('HSET', account, 'push_idle', idle)

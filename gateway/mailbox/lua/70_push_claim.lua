@@ -16,9 +16,9 @@ local function concerned(p, event, job)
     if event.class == 'call-ended' then
       local s = rang[field] and (event.only == '' or event.only == field) and load(p, sid)
       meant = rang[field] and (event.only == '' or event.only == field) and not (s and is_consuming(s))
-    elseif event.only ~= '' then meant = event.only == field and (event.sid == sid or not has_session(p, sid))
+    elseif event.only ~= '' then meant = event.only == field and (event.sid == sid or not Push.is_reached(p, sid))
     elseif event.sid ~= '' then meant = event.sid == sid
-    else meant = not has_session(p, sid) end
+    else meant = not Push.is_reached(p, sid) end
     local device = meant and Push.device(event.user, field)
     if meant and redis.call('HEXISTS', job, device) == 0
         and (event.only ~= '' or redis.call('HEXISTS', job, '>' .. device) == 0) then

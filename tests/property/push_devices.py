@@ -250,6 +250,8 @@ class Devices(RuleBasedStateMachine):
         else:
             client.close()
         del self.clients[client.user, client.resource]
+        device = self.device(client)
+        device.owed &= self.numbers_in("offline", client.user) | device.archived  # another device has the rest
 
     def reap(self, spacing_ms: int) -> None:
         """The gateway has died."""

@@ -48,8 +48,7 @@ class Devices(RuleBasedStateMachine):
         self.clients: dict[tuple[str, str], Client] = {}
         self.in_hand: list[InHand] = []
         self.calls: dict[str, Call] = {}
-        self.sends: dict[tuple[str, str, int], int] = {}
-        self.read: dict[str, int] = {}
+        self.asked: dict[tuple[str, str, int], set[int]] = {}
         self.numbers = itertools.count(1)
         self.newest = 0
         self.published = self.told_node = 0

@@ -30,8 +30,9 @@ class Device:
 
 @dataclass
 class InHand:
-    """An event that a worker has claimed, when `upto` was the newest message."""
+    """An event that a worker has claimed, when `upto` was the newest message. No two have the same number."""
 
+    number: int
     event: Event
     answer: Send
     upto: int

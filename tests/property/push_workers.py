@@ -16,6 +16,8 @@ from tests.property.push_devices import BUCKET, NODE, Devices, some
 from tests.property.push_parts import Call, InHand
 
 FOR_NOTHING = ("call-ended", "wake")
+NOT_ASKED = ("put-off", "expired", "skipped:muted")
+"""what becomes of a push of which no provider hears"""
 
 
 class Workers(Devices):
@@ -50,7 +52,7 @@ class Workers(Devices):
                 assert not self.is_consuming(registration.sid)
             assert answer.count > 0 or event.kind in FOR_NOTHING
             assert (answer.unread or 0) >= 0
-            self.in_hand.append(InHand(event, answer, self.newest, list(answer.registrations)))
+            self.in_hand.append(InHand(next(self.numbers), event, answer, self.newest, list(answer.registrations)))
 
     @precondition(lambda self: self.has_events())
     @rule(
@@ -86,6 +88,8 @@ class Workers(Devices):
             self.end(job, registration, what)
 
     def end(self, job: InHand, registration: Registration, what: str) -> None:
+        if what not in NOT_ASKED:
+            self.asked.setdefault((job.event.id, registration.field, job.event.attempt), set()).add(job.number)
         event, call = job.event, job.answer.call if job.answer.kind == "call" else ""
         before = self.counted(what) if what != "retry" else 0
         if what in ("retry", "put-off"):
@@ -135,6 +139,7 @@ class Workers(Devices):
     @rule(twice=st.booleans())
     def replay(self, twice: bool) -> None:
         for letter, fields in self.world.pushes.dead_letters()[:1]:
+            self.asked.pop((fields["id"], fields["only"], 0), None)  # it is a push of its own
             for _ in range(1 + twice):
                 self.world.pushes.replay(letter, fields)
 

@@ -19,7 +19,7 @@ from tests.property.push_devices import BUCKET, NODE, NURSE  # noqa: E402
 from tests.property.push_parts import Device  # noqa: E402
 from tests.property.push_workers import Workers  # noqa: E402
 
-EXAMPLES = int(os.environ.get("WAKEGATE_PUSH_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("WAKEGATE_PUSH_EXAMPLES", "100"))
 
 TURNS = 50
 """in so many everything has come to its end"""
@@ -106,6 +106,7 @@ class Lifecycle(Workers):
         life = PushLife.of(self.counters())
 
         assert (0, 0) == (life.events_waiting, life.pushes_under_way)
+        assert sum(len(workers) - 1 for workers in self.asked.values()) <= life.repeated
 
     def nothing_is_left(self) -> None:
         assert not self.world.redis.zcard(keys.key(BUCKET, "retries"))

@@ -168,3 +168,19 @@ def test_the_moment_of_a_push_is_when_so_many_are_admitted(since: float, number:
 
     assert moment == rules.ramp_s or rules.admitted(moment) >= number - 0.001
     assert rules.moment(rules.admitted(since)) <= since + 0.001
+
+
+def test_an_outage_is_probed_sooner_than_a_refused_credential() -> None:
+    waits = []
+    for is_outage in (True, False):
+        clock = [0.0]
+        breaker = Breaker(BreakerRules(faults=1), clock=lambda now=clock: now[0])
+        for _ in range(8):
+            (breaker.faulted if is_outage else breaker.trip)("down")
+            opened_at = clock[0]
+            while breaker.state is State.OPEN:
+                clock[0] += 1.0
+            assert 0.0 == breaker.wait_s()
+        waits.append(clock[0] - opened_at)
+
+    assert [120.0, 900.0] == waits

@@ -247,3 +247,8 @@ def test_google_gets_all_facts_as_strings() -> None:
     }  # fmt: skip
 
     assert expected == fcm_message(push)["data"]
+
+
+@pytest.mark.parametrize(("kind", "priority"), [("call-answered", "high"), ("restart", "normal")])
+def test_a_phone_that_rings_is_told_at_once_that_it_may_stop(kind: str, priority: str) -> None:
+    assert priority == fcm_message(a_push(kind=kind, urgent=False))["android"]["priority"]

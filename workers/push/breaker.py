@@ -19,7 +19,8 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class BreakerRules:
-    """`faults`: how many server faults in a row open it. `open_s`: for how long, doubling up to `open_most_s`.
+    """`faults`: how many server faults in a row open it. `open_s`: for how long, doubling up to `open_most_s`, but
+    after server faults to `outage_most_s` only: an outage ends by itself, a refused credential does not.
 
     After it has closed again, `ramp_first` pushes a second are let through, twice as many every `ramp_double_s`, until
     `ramp_s` have passed: a provider that has just come back is not to be met by ten minutes' pushes at once (Google
@@ -29,6 +30,7 @@ class BreakerRules:
     faults: int = 10
     open_s: float = 30.0
     open_most_s: float = 900.0
+    outage_most_s: float = 120.0
     probe_s: float = 60.0
     """A probe without an outcome after this long counts as lost, and another may start."""
 
@@ -132,14 +134,18 @@ class Breaker:
         """
         self._faults += 1
         if self._faults >= self._rules.faults or self.state is State.HALF_OPEN:
-            self.trip(reason)
+            self._open(reason, min(self._rules.outage_most_s, self._rules.open_most_s))
 
     def trip(self, reason: str) -> None:
-        """The credential was refused: open now. Late answers to what was sent before do not prolong it."""
+        """The credential was refused: open now."""
+        self._open(reason, self._rules.open_most_s)
+
+    def _open(self, reason: str, most_s: float) -> None:
+        """Late answers to what was sent before do not prolong it."""
         if self.state is State.OPEN:
             return
         self.reason = reason
-        self._until = self._clock() + min(self._rules.open_most_s, self._rules.open_s * 2.0 ** min(self._opened, 16))
+        self._until = self._clock() + min(most_s, self._rules.open_s * 2.0 ** min(self._opened, 16))
         self._opened += 1
         self._probe_at = self._ramp_from = None
         self._let_through = self._reserved = 0

@@ -1,6 +1,7 @@
 """A push as FCM wants it: data only, so that the app and not the system decides what is shown (FCM, `Message`).
 
-High priority wakes a dozing phone, and Google takes it away from apps that use it for what the user never sees.
+High priority wakes a dozing phone, and Google takes it away from apps that use it for what the user never sees. That a
+phone stops ringing, he notices.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import msgspec
 
 from workers.push.notification import Push
 from workers.push.providers.fcm.settings import LONGEST_TTL_S
+from workers.push.rules import CALL_ANSWERED
 from workers.push.told import Told, shortened
 
 CHECK_TOPIC: Final = "wakegate-check"
@@ -24,7 +26,7 @@ def payload(push: Push, *, now: float) -> bytes:
     never less than what Google counts.
     """
     android: dict[str, Any] = {
-        "priority": "high" if push.urgent else "normal",
+        "priority": "high" if push.urgent or push.kind == CALL_ANSWERED else "normal",
         "ttl": f"{int(min(max(push.expires_at - now, 0), LONGEST_TTL_S))}s",
     }
     if push.collapse_id:

@@ -47,6 +47,12 @@ KEPT = "resume='true' max='60'"
 ROW = re.compile(rb"id=['\"](row\d+)['\"]")
 
 
+ELSEWHERE = frozenset("dvox")
+"""flags that are no part of what a message's content decides here: that it waited, and what unread messages and calls
+need to know
+"""
+
+
 def settings(directory: Path, resend: str) -> dict[str, Any]:
     key = directory / "service-account.json"
     key.write_text("{}")
@@ -370,7 +376,7 @@ def flags_agree(scene: Scene) -> None:
     for sid in scene.queues:
         for name, flags in rows(scene.house, scene.user, "queue", sid).items():
             content = CONTENTS[int(name[3:])]
-            assert set(content.traits) == set(flags) - {"d"}, content.name
+            assert set(content.traits) == set(flags) - ELSEWHERE, content.name
             assert ("d" in flags) == ("h" in content.traits and is_inactive(scene, sid)), content.name
 
 

@@ -122,6 +122,12 @@ def test_a_refused_signature_leaves_several_mistakes_the_likeliest_first() -> No
     assert not any(finding.certain for finding in found)
 
 
+def test_a_key_id_that_the_file_s_name_confirms_is_not_doubted() -> None:
+    found = diagnose(apple("InvalidProviderToken", by_key(key_file="config/AuthKey_KEY1234567.p8")))
+
+    assert ["clock-wrong-at-apple", "key-of-another-team", "key-revoked"] == [it.mistake.name for it in found]
+
+
 def test_what_opened_a_breaker_is_told_and_not_the_breaker() -> None:
     (found,) = diagnose(apple("breaker open: BadEnvironmentKeyIdInToken"))
 

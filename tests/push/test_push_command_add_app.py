@@ -201,7 +201,7 @@ def test_a_key_that_apple_named_otherwise_is_refused(home: Path, sandbox: Sandbo
     done = add("chat-ios", *ios(sandbox, **{"key-file": file}))
 
     assert 1 == done.returncode
-    assert "Set key_id to the ten characters in the name of the file." in " ".join(done.stderr.split())
+    assert "Set key_id to the ten characters in the name of the file" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,11 @@ def _is_key_id_another(case: Case) -> bool:
     return case.app is not None and case.key_id_of_file not in ("", case.app.key_id)
 
 
+def _is_key_id_out_of_question(case: Case) -> bool:
+    """There is none, or the file's name confirms it."""
+    return case.is_by_certificate or (case.app is not None and case.key_id_of_file == case.app.key_id != "")
+
+
 def _by_key(case: Case) -> bool:
     return not case.is_by_certificate
 
@@ -88,11 +93,12 @@ APPLE_CREDENTIALS: Final[tuple[Mistake, ...]] = (
         title="The key id is not that of the file",
         shows="`InvalidProviderToken`, and the file is named AuthKey_ and another id",
         means="The token names a key that it is not signed with.",
-        remedy="Set key_id to the ten characters in the name of the file.",
+        remedy="Set key_id to the ten characters in the name of the file as Apple gave it; or see developer.apple.com, "
+        "Keys.",
         providers=(APNS,),
         said=r"\bInvalidProviderToken\b",
         proof=_is_key_id_another,
-        unless=_by_certificate,
+        unless=_is_key_id_out_of_question,
         alone=True,
     ),
     Mistake(

@@ -136,7 +136,7 @@ class Sweep:
                 return count
 
     def outbox(self, bucket: int, most: int = 100, *, spared_ms: int = 0) -> list[tuple[str, dict[str, bytes]]]:
-        """Entries that wait to be bounced or handed on: (id, {do, user, stanza}). What is to be handed on and younger
+        """Entries that wait to be bounced or handed on: (id, {do, user, stanza}). A subscription stanza that is younger
         than `spared_ms` is not among them: who wrote it is still at it.
         """
         reply = self._call("outbox", bucket, most, spared_ms)

@@ -86,6 +86,10 @@ class Play:
 
     # What they do
 
+    def has_seen_enough(self) -> bool:
+        """However slow the machine is."""
+        return self.played > 100 and self.counts["negotiated"] > 20
+
     def go_on(self) -> None:
         """Anything of what people do."""
         self.played += 1
@@ -266,9 +270,10 @@ def test_whoever_is_killed_everybody_is_in_step_when_it_is_calm(
         killer = Killer(server, play.rng, commands, Counter())
         at_work = gevent.spawn(killer.run)
         negotiators = [gevent.spawn(play.negotiate, *pair) for pair in combinations(play.people, 2)]
-        while not at_work.dead:
-            play.go_on()
-            gevent.sleep(play.rng.uniform(0, 0.03))
+        with gevent.Timeout(PLAY_S + CALM_S):
+            while not (at_work.dead and play.has_seen_enough()):
+                play.go_on()
+                gevent.sleep(play.rng.uniform(0, 0.03))
         at_work.get()
         play.is_over = True
         assert len(negotiators) == len(gevent.joinall(negotiators, timeout=CALM_S, raise_error=True))
@@ -281,8 +286,6 @@ def test_whoever_is_killed_everybody_is_in_step_when_it_is_calm(
         play.calm()
 
         assert Counter(commands) == killer.struck
-        assert 100 < play.played
-        assert 20 < play.counts["negotiated"]
         assert [] == [device.jid for device in play.devices if device.counts["refused"]]
         assert sum(device.counts["resumed"] for device in play.devices) > 0
         assert [] == play.unfitting()

@@ -29,8 +29,9 @@ ANSWER_S = 30.0
 """how long a delivery is waited for; later the entry is still there and tried again"""
 
 SPARED_MS = 1000
-"""A gateway hands on by itself what it has just written. External components, which keep no account of what they have
-seen, would get it twice if a sweeper did the same in that moment.
+"""A gateway hands on by itself the subscription stanza that it has just written. External components, which keep no
+account of what they have seen, would get it twice if a sweeper did the same in that moment. (Presence may come twice,
+and must not wait: whoever is to be told is looked up then, and may have been a contact no longer.)
 """
 
 PIECE = 100

@@ -39,11 +39,13 @@ register('reap', function(keys, args)
 end)
 
 -- outbox: take entries that wait to be bounced or handed on   KEYS[1] prefix
--- ARGV most, ms for which what is handed on is left to the gateway that wrote it   answers XRANGE's entries
+-- ARGV most, ms for which a subscription stanza is left to the gateway that wrote it   answers XRANGE's entries
 register('outbox', function(keys, args)
   local found, since = {}, now() - tonumber(args[2])
   for _, entry in ipairs(redis.call('XRANGE', K.outbox(keys[1]), '-', '+', 'COUNT', args[1])) do
-    if entry[2][2] == 'bounce' or tonumber(string.match(entry[1], '^%d+')) <= since then found[#found + 1] = entry end
+    if entry[2][2] ~= 'subscription' or tonumber(string.match(entry[1], '^%d+')) <= since then
+      found[#found + 1] = entry
+    end
   end
   return found
 end)

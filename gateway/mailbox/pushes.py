@@ -170,7 +170,7 @@ class Pushes:
         `final`: what was pushed because of this entry has come to its end; when all of the event has, its outcomes are
         forgotten.
         """
-        self._call("done", event.bucket, event.stream_id, event.id if final else "", keys.CONSUMER_GROUP)
+        self._call("done", event.bucket, event.stream_id, event.id, keys.CONSUMER_GROUP, "1" if final else "")
 
     def bury(self, event: Event, registration: Registration, reason: str) -> None:
         """Keep a push that was given up as a dead letter, to be read and replayed. The token is not in it."""

@@ -396,6 +396,7 @@ def test_a_retry_is_for_one_registration_and_keeps_its_id(world: World) -> None:
     retried = answer.registrations[0]
     for _ in range(2):  # sent twice, it is one
         world.pushes.retry(event, retried, wait_ms=0)
+    world.pushes.outcome(event, answer.registrations[1], "delivered")
     world.pushes.done(event, final=False)
     world.sweep.chores(world.bucket)
     (again,) = world.events()
@@ -464,6 +465,7 @@ def test_a_dead_letter_can_be_read_and_replayed_and_holds_no_token(world: World)
     event, answer = world.events()[0], world.claim()
     assert isinstance(answer, Send)
     world.pushes.bury(event, answer.registrations[0], "gave up")
+    world.pushes.outcome(event, answer.registrations[0], "dead")
     world.pushes.done(event, final=True)
     ((name, letter),) = world.pushes.dead_letters()
     world.pushes.replay(name, letter)

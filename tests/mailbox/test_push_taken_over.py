@@ -197,6 +197,22 @@ def test_a_retry_whose_worker_died_after_it_had_planned_the_next_is_not_made_aga
     assert (0, 0, 0) == (*books(world), world.pushes.counters().get("repeated", 0))
 
 
+def test_a_device_that_lost_its_session_since_is_told_by_who_took_the_event_over(world: World) -> None:
+    sleeper(world).expire()
+    tablet = world.bind("tablet")
+    tablet.register()
+    send(world, "1")
+    first = begin(world)
+    tablet.close()
+    second = begin(world)
+    end(world, *first)
+    still_there = len(world.events())
+    end(world, *second)
+
+    assert (1, 2, 1) == (len(first[1].registrations), len(second[1].registrations), still_there)
+    assert ([], (0, 0)) == (world.events(), books(world))
+
+
 # dead letters, accounts that are removed
 
 
@@ -258,6 +274,20 @@ def test_what_is_only_archived_is_shown_to_who_decides_whether_it_wakes(world: W
     assert (25, 25, 20) == (answer.count, answer.fresh, len(answer.waiting))
     assert answer.newest is not None
     assert b"<body>24</body>" in answer.newest.stanza
+
+
+@pytest.mark.usefixtures("keeps_an_archive")
+def test_what_is_only_archived_is_told_though_another_device_took_what_was_stored_offline(world: World) -> None:
+    sleeper(world).expire()
+    desktop = world.client("desktop")
+    archived(world, "1")
+    desktop.ack_all()
+    desktop.close()
+    send(world, "2")
+    world.client("desktop")
+
+    assert [] == world.offline()
+    assert 1 == world.push_all()
 
 
 @pytest.mark.usefixtures("keeps_an_archive")

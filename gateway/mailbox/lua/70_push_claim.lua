@@ -77,7 +77,8 @@ local function offline_true(p, event, floor)
   local v = redis.call('HMGET', K.account(p, event.user), 'offline_gen', 'offline_important', 'offline_covered',
     'offline_pushed_at', 'idle_important', 'idle_newest', 'offline_pending')
   local waiting, covered = tonumber(v[2] or 0) + tonumber(v[5] or 0), tonumber(v[3] or 0)
-  if event.sid == '' and (v[1] or '0') ~= event.gen then return nil, 'back' end
+  -- what was stored offline is taken; what only the archive has for devices without a session is not
+  if event.sid == '' and (v[1] or '0') ~= event.gen and tonumber(v[5] or 0) == 0 then return nil, 'back' end
   if waiting == 0 or not event.again and waiting <= covered then return nil, 'nothing-waiting' end
   if event.class == 'message' and not event.again and tonumber(v[7] or 0) == LEVEL.call then
     return nil, 'pushed-meanwhile'

@@ -83,10 +83,17 @@ register('retry', function(keys, args)
 end)
 
 -- done: every registration of this event has its outcome   KEYS[1] prefix
--- ARGV stream id, event id ('' = keep the job), group
+-- ARGV stream id, event id, group, '1' if what was kept of its work may be forgotten
+-- answers 'ok'; the event stays if another worker, which took this one for dead, has begun parts that are not at their end
 register('done', function(keys, args)
-  local p = keys[1]
-  Push.forget(p, args[1], args[2] ~= '' and K.job(p, args[2]) or '', args[3])
+  local p, job = keys[1], K.job(keys[1], args[2])
+  for _, field in ipairs(redis.call('HKEYS', job)) do
+    local device = string.match(field, '^~(.*)$')
+    if device and redis.call('HEXISTS', job, device) == 0 and redis.call('HEXISTS', job, '>' .. device) == 0 then
+      return 'ok'
+    end
+  end
+  Push.forget(p, args[1], args[4] == '1' and job or '', args[3])
   return 'ok'
 end)
 

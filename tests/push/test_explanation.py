@@ -127,6 +127,13 @@ def test_the_floor_is_running() -> None:
     assert "is due in 14 s: the last was 6 s ago, and [push] floor is 20 s" in said(state)
 
 
+def test_what_waits_for_longer_than_the_floor_does_not_wait_for_the_floor() -> None:
+    session = a_session(pushed_at_ms=NOW - 500)
+    state = a_state(a_device(session), planned=(planned(reason="hibernation", due_ms=NOW + 59_000),))
+
+    assert "is due in 59 s: the phone is given time to come back" in said(state)
+
+
 def test_the_phone_is_given_time_to_come_back() -> None:
     state = a_state(a_device(a_session()), planned=(planned(due_ms=NOW + 50_000),))
 

@@ -17,6 +17,9 @@ from workers.push.settings import PushSettings
 LATE_MS: Final = 10_000
 """An event that no worker took for so long is not waiting for its turn."""
 
+FLOOR_SLACK_MS: Final = 2_000
+"""A trailing push is due at the end of the floor, or so soon after it."""
+
 
 @dataclass(frozen=True)
 class Explained:
@@ -111,7 +114,8 @@ class Reader:
             if planned.device:
                 yield f"try {planned.attempt + 1} of a push ({planned.kind}) {self._due(planned)}"
             elif planned.due_ms:
-                yield f"a push ({planned.kind}, {planned.reason}) {self._due(planned)}: {self._why_late(pushed_at_ms)}"
+                why = self._why_late(planned, pushed_at_ms)
+                yield f"a push ({planned.kind}, {planned.reason}) {self._due(planned)}: {why}"
             else:
                 age = self._ago(planned.at_ms)
                 hint = "" if age < LATE_MS else ": they do not keep up" if self.workers else ": none runs"
@@ -123,9 +127,10 @@ class Reader:
             return f"is due in {seconds(left)}"
         return "is due now" if left > -LATE_MS else "was due long ago: does a sweeper run?"
 
-    def _why_late(self, pushed_at_ms: int) -> str:
-        ago = self._ago(pushed_at_ms)
-        if pushed_at_ms and ago < self.settings.floor * 1000:
+    def _why_late(self, planned: Planned, pushed_at_ms: int) -> str:
+        ago, floor_ms = self._ago(pushed_at_ms), self.settings.floor * 1000
+        # What is put off for longer than the floor waits for something else.
+        if pushed_at_ms and ago < floor_ms and planned.due_ms <= pushed_at_ms + floor_ms + FLOOR_SLACK_MS:
             return f"the last was {seconds(ago)} ago, and [push] floor is {self.settings.floor:g} s"
         return "the phone is given time to come back, or another device to show it ([push] offered_grace, active_grace)"
 

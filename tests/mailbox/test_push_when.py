@@ -142,6 +142,20 @@ def test_what_is_in_no_archive_is_not_told_to_it(world: World) -> None:
     assert [] == world.reasons()
 
 
+@pytest.mark.usefixtures("keeps_an_archive")
+def test_what_was_told_of_the_archive_hides_nothing_that_is_stored_offline_later(world: World) -> None:
+    sleeper(world).expire()
+    desktop = world.client("desktop")
+    archived(world, "1")
+    told = world.push_all()
+    desktop.ack_all()
+    world.client("phone").close()
+    desktop.close()
+    send(world, "2")
+
+    assert (1, 1) == (told, world.push_all())
+
+
 # restart
 
 

@@ -177,7 +177,7 @@ class Model:
         self.fill(session)
         if session.is_consuming and not session.is_inactive and not session.backlog:
             while session.aside and len(session.queue) < QUEUE:
-                sender = next(iter(session.aside))
+                sender = min(session.aside)
                 session.queue.append(Copy(Message(session.aside.pop(sender), "p", "")))
 
     def ack(self, session: Session, upto: int) -> None:

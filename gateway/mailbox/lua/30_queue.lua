@@ -134,7 +134,9 @@ local function catch_up(p, s, limits)
   fill(p, s, limits)
   if not s.aside or not is_consuming(s) or s.inactive or s.back > 0 then return end
   local key, bytes, stamp = K.presence(p, s.sid), 0, now()
-  for _, name in ipairs(redis.call('HKEYS', key)) do
+  local names = redis.call('HKEYS', key)
+  table.sort(names)   -- a hash has no order of its own
+  for _, name in ipairs(names) do
     if s.tail - s.acked >= limits.queue or bytes >= PIECE_BYTES then return end
     local kept = redis.call('HGET', key, name)
     bytes = bytes + #kept

@@ -23,7 +23,11 @@ function Push.count_idle(p, user)
   end
   if redis.call('EXISTS', account) == 0 then return end   -- what comes late must not bring an account back
   redis.call('HSET', account, 'push_idle', idle)
-  if idle == 0 then redis.call('HDEL', account, 'idle_important', 'idle_newest') end
+  local v = idle == 0 and redis.call('HMGET', account, 'idle_important', 'offline_covered') or {}
+  if v[1] then   -- what covered this covers nothing that is stored offline later
+    redis.call('HDEL', account, 'idle_important', 'idle_newest')
+    redis.call('HSET', account, 'offline_covered', math.max(0, tonumber(v[2] or 0) - tonumber(v[1])))
+  end
 end
 
 -- A session is linked while one of the registrations names it.

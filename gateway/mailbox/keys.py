@@ -67,6 +67,7 @@ KEYS: dict[str, Key] = {
     "resources": Key("res:{}", "hash", "resourcepart -> session id", "the account's"),
     "offline": Key("off:{}", "list", "entries that wait for an available resource, oldest first", "until drained"),
     "registrations": Key("push:{}", "hash", "service JID and node -> registration (JSON)", "the account's"),
+    "read": Key("read:{}", "hash", "conversation -> ms of the newest time that something of it was read", "a day"),
     "unread": Key("unread:{}", "zset", "conversation and time of each message nobody has looked at", "30 days"),
     "calls": Key("calls:{}", "hash", "call's id -> who called, is it over, which devices rang (JSON)", "two minutes"),
     "blocked": Key("block:{}", "set", "JIDs this account blocks (XEP-0191)", "the account's"),

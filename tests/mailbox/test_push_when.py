@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import gevent
 import pytest
 
 from gateway.mailbox import keys
 from gateway.mailbox.pushes import Cancelled, Later, Send
 from gateway.xmpp import ns
+from tests.mailbox.speaking import says
 from tests.mailbox.test_push import send, sleeper
 from tests.mailbox.world import JULIET, ROMEO, Client, World, a_message
 
@@ -142,6 +144,18 @@ def test_what_is_in_no_archive_is_not_told_to_it(world: World) -> None:
     assert [] == world.reasons()
 
 
+def test_what_goes_offline_is_told_to_who_was_not_told_while_another_device_had_it(world: World) -> None:
+    sleeper(world).expire()
+    tablet = sleeper(world, "tablet")
+    send(world, "1")
+    told = world.push_all()
+    tablet.expire()
+    answer = world.claim()
+
+    assert isinstance(answer, Send)
+    assert (1, True) == (told, "phone" in {registration.resource for registration in answer.registrations})
+
+
 @pytest.mark.usefixtures("keeps_an_archive")
 def test_what_was_told_of_the_archive_hides_nothing_that_is_stored_offline_later(world: World) -> None:
     sleeper(world).expire()
@@ -247,6 +261,34 @@ def test_what_was_read_at_another_device_is_not_pushed(world: World) -> None:
     assert Cancelled("read-elsewhere") == world.claim()
 
 
+def written_by(world: World, sender: str, text: str) -> None:
+    stanza = f"<message from='{sender}/x'><body>{text}</body></message>".encode()
+    world.deliver(stanza, to="phone", sender=f"{sender}/x")
+
+
+@pytest.mark.parametrize("read", [("romeo@localhost",), ("nurse@localhost",), ("romeo@localhost", "nurse@localhost")])
+def test_only_what_was_read_is_not_pushed_though_another_chat_is_unread(world: World, read: tuple[str, ...]) -> None:
+    sleeper(world)
+    written_by(world, "nurse@localhost", "an old story")
+    world.push_all()
+    written_by(world, "romeo@localhost", "news")
+    for chat in read:
+        world.call("displayed", JULIET, chat, "")
+    answer = world.claim()
+
+    assert ("romeo@localhost" in read) == (answer == Cancelled("read-elsewhere"))
+
+
+def test_what_came_after_the_look_is_pushed(world: World) -> None:
+    sleeper(world)
+    written_by(world, "romeo@localhost", "one")
+    world.call("displayed", JULIET, "romeo@localhost", "")
+    gevent.sleep(0.002)
+    written_by(world, "romeo@localhost", "two")
+
+    assert isinstance(world.claim(), Send)
+
+
 # what is told with a claim
 
 
@@ -287,3 +329,13 @@ def test_a_call_that_is_over_is_a_message(world: World) -> None:
     assert isinstance(ringing, Send)
     assert isinstance(over, Send)
     assert [("call", "c1"), ("message", "c1")] == [(each.kind, each.call) for each in (ringing, over)]
+
+
+def test_a_call_that_was_answered_before_its_push_rings_nowhere_else(world: World) -> None:
+    sleeper(world)
+    desktop = world.client("desktop")
+    world.deliver(propose("c1"), flags="swub")
+    accept = f"<message><accept xmlns='{ns.CALLS}' id='c1'/></message>".encode()
+    says(desktop, JULIET, accept, flags="sbx")
+
+    assert Cancelled("call-answered") == world.claim()

@@ -43,7 +43,7 @@ class Workers(Devices):
     def take(self, event: Event, floor_ms: int = 0, grace_ms: int = 0) -> None:
         answer = self.world.pushes.claim(event, floor_ms=floor_ms, active_grace_ms=grace_ms)
         if isinstance(answer, Cancelled):
-            if answer.reason == "read-elsewhere":
+            if answer.reason in ("read-elsewhere", "call-answered"):
                 for device in self.devices.values():
                     if device.user == event.user:
                         device.told = self.newest

@@ -11,6 +11,7 @@ WHY_CANCELLED: Final[Mapping[str, str]] = {
     "back": "the phone was back first",
     "consuming": "the device was reading again",
     "nothing-waiting": "what waited was acknowledged, or an earlier push was made for it",
+    "call-answered": "another device answered or rejected the call first (XEP-0353)",
     "read-elsewhere": "another device showed it first (XEP-0333, XEP-0490)",
     "session-gone": "the session had ended; what waited is offline or archived",
     "no-registration": "no device is registered for it (any more)",

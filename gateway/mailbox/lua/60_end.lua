@@ -106,10 +106,12 @@ local function begin_end(p, s, how, max_old, limits, placed)
   if how == 'store' then settle_endings(p, s.user, limits) end
   retire(p, s, max_old)
   redis.call('SADD', K.endings(p), s.sid)
-  redis.call('HSET', K.session(p, s.sid), 'state', ENDING, 'node', '', 'owner', '', 'how', how,
-    'unnotified', has_uncovered(s) and '1' or '0')
+  redis.call('HSET', K.session(p, s.sid), 'state', ENDING, 'node', '', 'owner', '', 'how', how)
   s.state, s.node = ENDING, ''
   if s.reg then Push.count_idle(p, s.user) end
+  -- who was told of it may not be all for whom it waits from now on
+  redis.call('HSET', K.session(p, s.sid), 'unnotified',
+    (has_uncovered(s) or s.important > s.important_acked and s.reg and Push.has_others_idle(p, s)) and '1' or '0')
   if how ~= 'drop' then Presence.unavailable(p, s, limits, placed) else Presence.bereave(p, s) end
 end
 

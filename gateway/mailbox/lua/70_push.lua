@@ -30,6 +30,15 @@ function Push.count_idle(p, user)
   end
 end
 
+-- Is there a device without a session beside the one whose session this was?
+function Push.has_others_idle(p, s)
+  for _, value in ipairs(redis.call('HVALS', K.registrations(p, s.user))) do
+    local sid = cjson.decode(value).sid
+    if sid ~= s.sid and not Push.is_reached(p, sid) then return true end
+  end
+  return false
+end
+
 -- A session is linked while one of the registrations names it.
 local function recount(p, user, sid)
   local linked = '0'

@@ -66,10 +66,21 @@ local function newest_offline(p, user, fresh, ids)
   return found
 end
 
--- They were shown on another device since: nothing is left that a phone would have to be woken for.
-local function is_read_elsewhere(p, user, entries)
-  if #entries == 0 or not Unread.total or Unread.total(p, user) ~= 0 then return false end
-  return time_of(entries[#entries]) <= Unread.read_at(p, user)
+local function sender_of(entry)
+  local _, _, _, _, at = decode(entry)
+  return string.match(entry, "^<[^>]-%sfrom=['\"]([^'\"]+)", at) or ''
+end
+
+-- What the device was not told of was shown on another one since: nothing is left that it would have to be woken for.
+local function is_read_elsewhere(p, user, entries, fresh)
+  if #entries == 0 then return false end
+  if Unread.total(p, user) == 0 and time_of(entries[#entries]) <= Unread.read_at(p, user) then return true end
+  if fresh > #entries then return false end
+  for i = #entries - fresh + 1, #entries do
+    local _, _, stamp = decode(entries[i])
+    if not Unread.is_read(p, user, sender_of(entries[i]), stamp) then return false end
+  end
+  return fresh > 0
 end
 
 -- Is a push for what waits for devices without a session worth sending? As still_true.
@@ -186,8 +197,7 @@ end
 local function with_subscriptions(p, user, entries)
   local shown, known, senders = {}, {}, {}
   for _, entry in ipairs(entries) do
-    local _, _, _, _, at = decode(entry)
-    local sender = bare_of(string.match(entry, "^<[^>]-%sfrom=['\"]([^'\"]+)", at) or '')
+    local sender = bare_of(sender_of(entry))
     if known[sender] == nil then
       known[sender] = sender ~= '' and Roster.subscription(p, user, sender) or 'none'
       senders[#senders + 1] = sender
@@ -199,7 +209,7 @@ end
 
 -- A call that has ended by now is a message like others: that somebody called.
 local function call_of(p, event, entries)
-  if event.class ~= 'call' or not Calls.id then return event.class, event.call end
+  if event.class ~= 'call' then return event.class, event.call end
   for i = #entries, 1, -1 do
     local _, flags, _, _, at = decode(entries[i])
     if has(flags, 'u') then
@@ -209,6 +219,22 @@ local function call_of(p, event, entries)
   end
   return 'message', ''
 end
+
+-- All that the device was not told of are calls that another one has answered, or rejected.
+local function is_answered(p, event, entries, fresh)
+  if event.class ~= 'call' or fresh == 0 or fresh > #entries then return false end
+  for i = #entries - fresh + 1, #entries do
+    local _, flags, _, _, at = decode(entries[i])
+    local call = has(flags, 'u') and Calls.id(string.sub(entries[i], at)) or ''
+    if call == '' or not Calls.is_over(p, event.user, call) or Calls.how(p, event.user, call) ~= 'call-answered' then
+      return false
+    end
+  end
+  return true
+end
+
+-- Why a push is cancelled that somebody was told of, or has seen, in another way.
+local SETTLED = { superseded = true, ['read-elsewhere'] = true, ['call-answered'] = true }
 
 -- claim: is it still true? Then the attempt is recorded.
 -- KEYS[1] prefix
@@ -237,7 +263,7 @@ register('claim', function(keys, args)
       if why ~= 'back' then clear_pending(p, event) end
       Push.count(p, 'cancelled:' .. why)
     end
-    if event.again and why ~= 'superseded' and why ~= 'read-elsewhere' then unmark(p, event, job) end
+    if event.again and not SETTLED[why] then unmark(p, event, job) end
     Push.note(p, user, args[16], args[17], event.id, 'cancelled', why, 'reason', event.reason)
     return leave(why)
   end
@@ -250,9 +276,10 @@ register('claim', function(keys, args)
   if device and event.class == 'message' and Push.is_superseded(p, device, event.id) then return cancel('superseded') end
   local count, entries, wait, fresh = still_true(p, event, tonumber(args[9]))
   if not count then return cancel(entries) end
-  if event.class == 'message' and event.reason ~= 'last-call' and is_read_elsewhere(p, user, entries) then
+  if event.class == 'message' and event.reason ~= 'last-call' and is_read_elsewhere(p, user, entries, fresh) then
     return cancel('read-elsewhere')
   end
+  if is_answered(p, event, entries, fresh) then return cancel('call-answered') end
   local left = event.at + tonumber(args[15]) - now()
   if event.class == 'message' and left > 0 and is_attended(p, user) then wait = math.max(wait, left) end
   if wait > 0 and not event.again then   -- one trailing push: it stays pending, so what comes meanwhile adds no event
@@ -277,8 +304,8 @@ register('claim', function(keys, args)
   local class, call = call_of(p, event, entries)
   local shown, senders = with_subscriptions(p, user, entries)
   return { 'send',
-    { count, class, call, Unread.total and Unread.total(p, user) or -1, redis.call('HLEN', K.requests(p, user)), fresh },
-    shown, Notify.rules and Notify.rules(p, user, senders) or {}, found }
+    { count, class, call, Unread.total(p, user) or -1, redis.call('HLEN', K.requests(p, user)), fresh },
+    shown, Notify.rules(p, user, senders), found }
 end)
 
 end

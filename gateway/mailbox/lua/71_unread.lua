@@ -1,13 +1,15 @@
 -- How many messages of an account nobody has looked at yet: what an app's badge shows. A conversation is the other
 -- party's bare JID; it is read when one of the account's devices says so (XEP-0333, XEP-0490), or answers.
 -- Keys: unread:{user} zset, all of score 0: conversation, line feed, time padded so that the members' order is that of
---       their arrival [, line feed, the message's digest]; acct:{user} (read_at; displayed: a request), dir:{sid}
+--       their arrival [, line feed, the message's digest]; read:{user} hash: conversation -> ms of the newest time that
+--       something of it was read; acct:{user} (read_at; displayed: a request), dir:{sid}
 
 do
   local MOST = 1000          -- messages counted of one account; a badge shows no more
   local LASTING = 2592000    -- seconds after about the last message: what was not looked at in 30 days is no news
   local TURN = 5             -- one message in so many does what need not be done for each
   local LONGEST_NAME = 100
+  local REMEMBERED, FOR = 200, 86400   -- conversations that were read, and for how many seconds
   local COPIES = 8           -- so many messages of a room may come before the copy of one for another device
 
   local last_seq = 0         -- keeps apart what came in the same ms; it may begin anew with the process
@@ -68,7 +70,21 @@ do
     local name = name_of(with)
     local last = upto and '[' .. name .. '\n' .. sortable(upto, 0) .. '\255' or '(' .. name .. '\011'
     if redis.call('ZREMRANGEBYLEX', K.unread(p, user), '[' .. name .. '\n', last) == 0 then return end
-    if redis.call('EXISTS', K.account(p, user)) == 1 then redis.call('HSET', K.account(p, user), 'read_at', now()) end
+    if redis.call('EXISTS', K.account(p, user)) == 0 then return end
+    local key = K.read(p, user)
+    redis.call('HSET', K.account(p, user), 'read_at', now())
+    if redis.call('HLEN', key) >= REMEMBERED then redis.call('DEL', key) end   -- then one is pushed once too often
+    redis.call('HSET', key, name, now())
+    redis.call('EXPIRE', key, FOR)
+  end
+
+  -- Was this message read? Its conversation was, since it came, and it is not among what is unread.
+  function Unread.is_read(p, user, sender, stamp)
+    local name, ms = name_of(sender), tonumber(string.match(stamp, '^%d+'))
+    if tonumber(redis.call('HGET', K.read(p, user), name) or 0) < ms then return false end
+    local low, high = sortable(tostring(ms), 0), sortable(tostring(ms + 1), 0)
+    return #redis.call('ZRANGE', K.unread(p, user), '[' .. name .. '\n' .. low, '(' .. name .. '\n' .. high, 'BYLEX',
+      'LIMIT', 0, 1) == 0
   end
 
   -- What the account itself sent says that it has seen the conversation: a marker, or an answer.

@@ -56,7 +56,7 @@ register('remove', function(keys, args)
   Pubsub.erase(p, user)
   redis.call('UNLINK', K.account(p, user), K.resources(p, user), K.offline(p, user), K.registrations(p, user),
     K.old(p, user), K.oldest(p, user), K.commands(p, user), K.invites(p, user), K.reserved(p, user),
-    K.unread(p, user), K.calls(p, user))
+    K.unread(p, user), K.read(p, user), K.calls(p, user))
   Roster.forget(p, user)
   redis.call('UNLINK', K.blocked(p, user), K.trace(p, redis.sha1hex(user)))
   redis.call('UNLINK', K.private(p, user), K.vcard(p, user))

@@ -6,7 +6,8 @@ from gevent import monkey
 
 monkey.patch_all()
 
-from collections.abc import Iterator  # noqa: E402 - what is imported before the patch would stay unpatched
+import os  # noqa: E402 - what is imported before the patch would stay unpatched
+from collections.abc import Iterator  # noqa: E402
 
 import pytest  # noqa: E402
 import redis  # noqa: E402
@@ -14,8 +15,13 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 
 from gateway.mailbox.embedded import EmbeddedServer  # noqa: E402
 
-# No test depends on how busy the machine is.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# No test depends on how busy the machine is. `WAKEGATE_EXAMPLES`: how much is tried where a test does not say it.
+settings.register_profile(
+    "patient",
+    deadline=None,
+    max_examples=int(os.environ.get("WAKEGATE_EXAMPLES", "50")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("patient")
 
 

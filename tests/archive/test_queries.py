@@ -179,7 +179,7 @@ def clear(world: ArchiveWorld) -> None:
     world.store.erase(JULIET, LATEST - 1)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=queries())
 def test_any_query_gets_what_the_standard_says(asker: tuple[Asker, ArchiveWorld], asked: Asked) -> None:
     client, world = asker

@@ -71,7 +71,7 @@ def clear(world: ArchiveWorld) -> None:
     world.store.erase(JULIET, LATEST - 1)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases())
 def test_a_page_is_what_a_plain_list_gives_wherever_the_seam_is(world: ArchiveWorld, case: Case) -> None:
     clear(world)

@@ -147,7 +147,9 @@ def test_other_greenlets_go_on_while_the_database_works(address: str) -> None:
     )
     database.run(lambda connection: connection.execute(sa.text("SELECT 1")))
     counting = gevent.spawn(count)
-    database.run(lambda connection: connection.execute(sa.text(slow)).all())
+    for _ in range(5):  # on a busy machine a query may get all of the process' time
+        if turns <= 10:
+            database.run(lambda connection: connection.execute(sa.text(slow)).all())
     counting.kill()
     database.close()
 

@@ -27,7 +27,7 @@ MESSAGES = 1000
 TALK_S = 8.0
 HIBERNATION_S = 2
 
-SEEDS = range(int(os.environ.get("WAKEGATE_DEVICE_SEEDS", "3")))
+SEEDS = range(int(os.environ.get("WAKEGATE_DEVICE_SEEDS", "1")))
 
 UNAVOIDABLE = {
     # Copies have to be on before the archive is asked, or what came in between would be in neither.

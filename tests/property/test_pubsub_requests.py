@@ -125,7 +125,7 @@ def serve(stage: Stage, asker: str, to: str, type_: str, payload: str) -> bytes:
     return answer
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(type_=st.sampled_from(["get", "set"]), payload=payloads)
 def test_somebody_elses_nodes_stay_as_they_are_and_hidden(stage: Stage, type_: str, payload: str) -> None:
     answer = serve(stage, ROMEO_ORCHARD, JULIET, type_, payload)
@@ -135,7 +135,7 @@ def test_somebody_elses_nodes_stay_as_they_are_and_hidden(stage: Stage, type_: s
     assert SECRET in stage.pubsubs.items(JULIET, BALCONY, "hidden").items[0].xml
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(type_=st.sampled_from(["get", "set"]), payload=payloads)
 def test_ones_own_requests_are_answered_or_refused(stage: Stage, type_: str, payload: str) -> None:
     answer = serve(stage, ROMEO_ORCHARD, ROMEO, type_, payload)
@@ -147,7 +147,7 @@ def test_ones_own_requests_are_answered_or_refused(stage: Stage, type_: str, pay
         assert 0 <= config.max_items <= 1000
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(type_=st.sampled_from(["get", "set"]), payload=payloads)
 def test_for_strangers_an_account_is_as_one_that_is_not_there(stage: Stage, type_: str, payload: str) -> None:
     there, missing = (serve(stage, ROMEO_ORCHARD, to, type_, payload) for to in (JULIET, "nobody@localhost"))

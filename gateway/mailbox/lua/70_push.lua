@@ -109,6 +109,21 @@ function Push.note(p, user, length, days, event, what, why, ...)
   redis.call('EXPIRE', key, tonumber(days) * 86400)
 end
 
+-- Which parts of the work on an event have no end: 'begun' by a worker, or 'waiting' for a retry; nil if none. Then only
+-- who comes late will ask for what is kept of it.
+function Push.open_parts(job)
+  local found = nil
+  for _, field in ipairs(redis.call('HKEYS', job)) do
+    local device = string.match(field, '^~(.*)$')
+    if device and redis.call('HEXISTS', job, device) == 0 then
+      if redis.call('HEXISTS', job, '>' .. device) == 0 then return 'begun' end
+      found = 'waiting'
+    end
+  end
+  if not found then redis.call('EXPIRE', job, 86400) end
+  return found
+end
+
 -- The event leaves its stream, and with it what was kept of its work: later, if some of it was left for a retry, and a
 -- worker that was slow may yet come with what another has brought to its end.
 function Push.forget(p, stream_id, job, group)

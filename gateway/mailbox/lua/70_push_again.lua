@@ -21,6 +21,7 @@ end
 function Push.withdraw(p, job, device, why)
   if redis.call('HSETNX', job, device, 'withdrawn') == 0 then return false end
   redis.call('EXPIRE', job, 2592000)
+  Push.open_parts(job)
   Push.count(p, 'withdrawn:' .. why)
   return true
 end

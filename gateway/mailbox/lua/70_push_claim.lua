@@ -253,6 +253,7 @@ register('claim', function(keys, args)
   local device = only ~= '' and Push.device(user, only)
   event.again = device or was_claimed
   local function leave(why)
+    Push.open_parts(job)
     Push.forget(p, args[1], '', group)
     return { 'cancelled', why }
   end

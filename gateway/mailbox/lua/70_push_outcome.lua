@@ -86,15 +86,8 @@ end)
 -- ARGV stream id, event id, group, '1' if what was kept of its work may be forgotten
 -- answers 'ok'; the event stays if another worker, which took this one for dead, has begun parts that are not at their end
 register('done', function(keys, args)
-  local p, job, is_over = keys[1], K.job(keys[1], args[2]), true
-  for _, field in ipairs(redis.call('HKEYS', job)) do
-    local device = string.match(field, '^~(.*)$')
-    if device and redis.call('HEXISTS', job, device) == 0 then
-      if redis.call('HEXISTS', job, '>' .. device) == 0 then return 'ok' end
-      is_over = false   -- waits for a retry
-    end
-  end
-  if is_over then redis.call('EXPIRE', job, 86400) end   -- only who comes late will ask
+  local p, job = keys[1], K.job(keys[1], args[2])
+  if Push.open_parts(job) == 'begun' then return 'ok' end
   Push.forget(p, args[1], args[4] == '1' and job or '', args[3])
   return 'ok'
 end)

@@ -21,6 +21,18 @@ def test_a_round_tells_contacts_of_an_end_that_no_gateway_told(world: World, swe
     assert [] == people.outbox(JULIET)
 
 
+def test_who_is_a_contact_no_more_before_the_round_is_told_of_the_end_as_well(world: World, sweeper: Sweeper) -> None:
+    people = People(world)
+    people.befriend(JULIET, ROMEO)
+    romeo, juliet = people.available(ROMEO), people.available(JULIET)
+    romeo.ack_all()
+    juliet.close()
+    people.send(JULIET, ROMEO, "unsubscribed")
+    sweeper.round()
+
+    assert b"<presence from='juliet@localhost/phone' to='montague@localhost' type='unavailable'/>" in romeo.stanzas()
+
+
 def test_a_round_finishes_a_subscription(world: World, sweeper: Sweeper) -> None:
     people = People(world)
     stanza = plain(JULIET, ROMEO, "subscribe")

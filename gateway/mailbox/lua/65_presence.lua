@@ -55,6 +55,7 @@ function Presence.of(p, user, to, leaving, sessions, found)
       found[n + 1], found[n + 2] = user .. '/' .. s.resource, leaving and gone(p, s.sid, to) or addressed(s.seen, to)
     end
   end
+  if leaving then Presence.untold(p, user, to, found) end
   return found
 end
 

@@ -28,7 +28,7 @@ from workers.push.token_store import LocalTokenStore
 from workers.sandbox.server import Sandbox
 
 PHONES = 120
-A_SECOND = 2
+A_SECOND = 1
 """of each sort that get a message"""
 
 DOWN_FROM, DOWN_TO = 30, 630

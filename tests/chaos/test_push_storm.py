@@ -33,7 +33,7 @@ from tests.push.sleeping import Phone, Town, wait_until
 from workers.sandbox.record import ReceivedPush
 from workers.sandbox.server import Addresses, Sandbox
 
-PUSHES = int(os.environ.get("WAKEGATE_PUSH_CHAOS", "600"))
+PUSHES = int(os.environ.get("WAKEGATE_PUSH_CHAOS", "400"))
 IS_WHOLE = PUSHES >= 5000
 A_SECOND = 120
 """so many messages come for phones that sleep"""

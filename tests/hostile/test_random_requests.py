@@ -28,7 +28,7 @@ SECONDS: Final = float(os.environ.get("WAKEGATE_FUZZ_S", "0"))
 
 FIRST: Final = int(os.environ.get("WAKEGATE_FUZZ_SEED", "0"))
 
-BATCHES: Final = 60
+BATCHES: Final = 40
 """of up to `MOST` requests, in a run of CI"""
 
 MOST: Final = 20

@@ -182,7 +182,7 @@ def names(copies: list[Copy]) -> list[tuple[str, bytes, bool]]:
     return [(copy.message.kind, copy.message.body, copy.is_late) for copy in copies]
 
 
-EXAMPLES = int(os.environ.get("WAKEGATE_MODEL_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("WAKEGATE_MODEL_EXAMPLES", "25"))
 
 
 @pytest.mark.parametrize(

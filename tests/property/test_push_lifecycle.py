@@ -19,7 +19,7 @@ from tests.property.push_devices import BUCKET, NODE, NURSE  # noqa: E402
 from tests.property.push_parts import Device  # noqa: E402
 from tests.property.push_workers import Workers  # noqa: E402
 
-EXAMPLES = int(os.environ.get("WAKEGATE_PUSH_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("WAKEGATE_PUSH_EXAMPLES", "40"))
 
 TURNS = 50
 """in so many everything has come to its end"""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from gateway.mailbox import keys
-from gateway.mailbox.pushes import Event
-from tests.mailbox.world import JULIET, ROMEO, World
+from gateway.mailbox.pushes import Send
+from tests.mailbox.world import JULIET, ROMEO, World, a_message
 from tests.sweeper.builders import (
     a_chat,
     a_request,
@@ -235,14 +234,19 @@ def test_a_phone_is_called_before_its_session_expires(world: World, sweeper: Swe
 
 
 def test_a_push_that_is_due_again_returns_to_the_workers(world: World, sweeper: Sweeper) -> None:
-    event = Event(world.bucket, "1-0", "1-0", JULIET, "s", "offline", "1", "message", 1, only="x", attempt=2)
-    later = msgspec.json.encode(event.fields())
-    about = (event.id, JULIET, "x", "1", "", "", 0, 0)
-    world.call("retry", 0, later, *about)
-    world.call("retry", 60_000, msgspec.json.encode({**event.fields(), "id": "2-0"}), *about)
+    for resource, wait_ms in (("phone", 0), ("tablet", 60_000)):
+        device = world.client(resource)
+        device.register()
+        device.hibernate()
+        world.deliver(a_message("1"), to=resource)
+        (event,) = world.events()
+        answer = world.pushes.claim(event, floor_ms=0)
+        assert isinstance(answer, Send)
+        world.pushes.retry(event, answer.registrations[0], wait_ms=wait_ms)
+        world.pushes.done(event, final=False)
     sweeper.round()
 
-    assert [("1-0", 2)] == [(found.id, found.attempt) for found in world.events()]
+    assert [("push.localhost\nphone", 1)] == [(found.only, found.attempt) for found in world.events()]
 
 
 def test_broken_data_of_one_session_does_not_keep_others_from_their_end(world: World, sweeper: Sweeper) -> None:

@@ -8,7 +8,7 @@ from tests.hostile.bystanders import Bystanders
 from tests.support.phone import close_phones
 from tests.support.pieces import Pieces, pieces
 
-NEGOTIATION_S = 5.0
+NEGOTIATION_S = 8.0
 
 MOST_GROWTH_MB = 60.0
 """resident memory that the gateway may have more after an attack than before; what Python keeps for later counts too"""

@@ -17,11 +17,11 @@ from gateway.features import offline
 from gateway.features.selection import FeatureSettings, selected
 from gateway.mailbox import keys, nodes
 from gateway.mailbox.accounts import Accounts
-from gateway.mailbox.embedded import resolve
 from gateway.mailbox.errors import StoreError, StoreUnavailable
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.notices import WHY, Subscriber
+from gateway.mailbox.opening import open_journal, open_subscriber
 from gateway.mailbox.settings import OfflineSettings, RedisSettings, SmacksSettings
 from gateway.router import Router
 from gateway.sections import LimitSettings, ListenSettings, ServerSettings
@@ -72,8 +72,7 @@ class Gateway:
         server, redis = settings.of(ServerSettings), settings.of(RedisSettings)
         smacks, tls, limits = settings.of(SmacksSettings), settings.of(TlsSettings), settings.of(LimitSettings)
         domains = frozenset(server.domains)
-        url = resolve(redis.url, server.data_dir)
-        journal = Journal(url, timeout_s=redis.timeout_s)
+        journal = open_journal(redis, server.data_dir)
         registry, features, rhythm = (
             Registry(),
             selected(settings.of(FeatureSettings)),
@@ -113,8 +112,9 @@ class Gateway:
             tls_required=tls.required,
             new_id=new_id,
         )
-        subscriber = Subscriber(
-            url,
+        subscriber = open_subscriber(
+            redis,
+            server.data_dir,
             node.name,
             on_entry=lambda sid, position, stanza: _noticed(registry, sid, position, stanza),
             on_conflict=lambda sid, epoch: _taken(registry, sid, epoch),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from gateway.mailbox import embedded
 from gateway.mailbox.journal import Journal
+from gateway.mailbox.opening import open_journal
 from gateway.mailbox.settings import RedisSettings
 from gateway.sections import ServerSettings
 from gateway.settings import Settings
@@ -33,9 +34,7 @@ def open_store(settings: Settings) -> Iterator[Journal]:
 @contextlib.contextmanager
 def connect(settings: Settings) -> Iterator[Journal]:
     """A journal that is connected to a server that runs already. Raises StoreUnavailable if it does not answer."""
-    redis = settings.of(RedisSettings)
-    url = embedded.resolve(redis.url, settings.of(ServerSettings).data_dir)
-    journal = Journal(url, timeout_s=redis.timeout_s)
+    journal = open_journal(settings.of(RedisSettings), settings.of(ServerSettings).data_dir)
     journal.start()
     try:
         journal.wait_up(CONNECT_TIMEOUT_S)

@@ -72,6 +72,9 @@ class Journal:
     reconnecting.
     """
 
+    is_sharded = False
+    """Buckets may lie on different servers, so that nothing that touches two of them is one step."""
+
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
         self._address = Address.parse(url)
         self._timeout_s = timeout_s

@@ -12,6 +12,7 @@ import pytest
 from gateway.mailbox.devices import Device, Devices, Limits
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.pushes import Registration
+from gateway.mailbox.settings import RedisSettings
 from gateway.xmpp import ns
 from tests.push.builders import an_android_app, an_iphone_app
 from tests.push.sleeping import Town
@@ -40,7 +41,7 @@ def journal(redis_url: str) -> Iterator[Journal]:
 @pytest.fixture
 def worker(redis_url: str, sandbox: Sandbox) -> Iterator[PushWorker]:
     apps = {"chat": an_iphone_app(sandbox, content="body"), "droid": an_android_app(sandbox, content="body")}
-    made = PushWorker(redis_url, settings=PushSettings(apps=apps, floor=0.0))
+    made = PushWorker(RedisSettings(url=redis_url), settings=PushSettings(apps=apps, floor=0.0))
     running = gevent.spawn(made.run)
     yield made
     made.stop()

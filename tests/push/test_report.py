@@ -10,7 +10,7 @@ import pytest
 
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.push_workers import CredentialReport, PushWorkers
-from gateway.mailbox.settings import OfflineSettings, SmacksSettings
+from gateway.mailbox.settings import OfflineSettings, RedisSettings, SmacksSettings
 from tests.push.builders import an_android_app, an_iphone_app
 from tests.push.sleeping import Town, wait_until
 from workers.push import report as report_module
@@ -41,7 +41,9 @@ def workers(town: Town, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> It
         "beta": an_iphone_app(sandbox, topic="org.example.chat.beta"),
         "droid": an_android_app(sandbox),
     }
-    worker = PushWorker(town.url, settings=PushSettings(apps=apps, floor=0.0, retry_first=0.1), name="w")
+    worker = PushWorker(
+        RedisSettings(url=town.url), settings=PushSettings(apps=apps, floor=0.0, retry_first=0.1), name="w"
+    )
     running = gevent.spawn(worker.run)
     yield PushWorkers(town.journal)
     worker.stop()

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.mailbox.keys import CONSUMER_GROUP
 from gateway.mailbox.pushes import STREAMS, Event, Pushes
+from gateway.mailbox.settings import RedisSettings
 from tests.push.builders import an_android_app, an_iphone_app
 from tests.push.sleeping import Town, wait_until
 from workers.consumer import Consumer
@@ -36,7 +37,9 @@ def start(town: Town, sandbox: Sandbox) -> Iterator[Start]:
 
     def begin(**settings: Any) -> PushWorker:
         apps = {"chat": an_iphone_app(sandbox), "droid": an_android_app(sandbox)}
-        worker = PushWorker(town.url, settings=PushSettings(**{"apps": apps, "floor": 0.0, **settings}))
+        worker = PushWorker(
+            RedisSettings(url=town.url), settings=PushSettings(**{"apps": apps, "floor": 0.0, **settings})
+        )
         running.append((worker, gevent.spawn(worker.run)))
         return worker
 

@@ -9,8 +9,8 @@ import gevent
 from gevent.event import Event
 
 from gateway.mailbox.devices import Devices, Limits
-from gateway.mailbox.embedded import resolve
 from gateway.mailbox.journal import Journal
+from gateway.mailbox.opening import open_journal
 from gateway.mailbox.settings import RedisSettings
 from gateway.sections import ComponentsSettings, ServerSettings
 from gateway.settings import ConfigError, Settings
@@ -65,8 +65,7 @@ def run(settings: Settings) -> None:
 
     With no server configured it does nothing, so that it may stand in a Procfile.
     """
-    redis = settings.of(RedisSettings)
-    journal = Journal(resolve(redis.url, settings.of(ServerSettings).data_dir), timeout_s=redis.timeout_s)
+    journal = open_journal(settings.of(RedisSettings), settings.of(ServerSettings).data_dir)
     connections = build(settings, journal)
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -14,8 +14,8 @@ from gateway.archive.settings import ArchiveSettings
 from gateway.archive.store import ArchiveStore
 from gateway.mailbox.archive_moves import LEASE_MS, ArchiveMoves
 from gateway.mailbox.archives import set_default
-from gateway.mailbox.embedded import resolve
 from gateway.mailbox.journal import Journal
+from gateway.mailbox.opening import open_journal
 from gateway.mailbox.settings import RedisSettings
 from gateway.sections import ServerSettings
 from gateway.settings import Settings
@@ -48,8 +48,7 @@ def build(settings: Settings, journal: Journal) -> tuple[Archiver, ArchiveStore]
 
 def run(settings: Settings) -> None:
     """Archive until SIGTERM or SIGINT. Raises ConfigError, StoreUnavailable when it cannot start."""
-    redis = settings.of(RedisSettings)
-    journal = Journal(resolve(redis.url, settings.of(ServerSettings).data_dir), timeout_s=redis.timeout_s)
+    journal = open_journal(settings.of(RedisSettings), settings.of(ServerSettings).data_dir)
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopping.set)

@@ -8,6 +8,7 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import gevent
@@ -17,8 +18,8 @@ from gevent.pool import Pool as Crew
 
 from gateway.mailbox.embedded import resolve
 from gateway.mailbox.errors import StoreError
-from gateway.mailbox.journal import Journal
 from gateway.mailbox.keys import CONSUMER_GROUP
+from gateway.mailbox.opening import open_journal
 from gateway.mailbox.push_workers import PushWorkers
 from gateway.mailbox.pushes import STREAMS, Event, Pushes
 from gateway.mailbox.settings import RedisSettings
@@ -62,19 +63,20 @@ class PushWorker:
 
     def __init__(
         self,
-        url: str,
+        store: RedisSettings,
         *,
         settings: PushSettings,
         name: str = "",
-        redis_timeout_s: float = 10.0,
+        data_dir: Path = Path(),
         installation: Settings | None = None,
     ) -> None:
         """Reads the credentials; connects to nothing. Raises ConfigError with all that is wrong with them.
 
-        `installation`: the whole configuration, which says what app servers can be reached; None: none.
+        `data_dir` is where an embedded server listens. `installation`: the whole configuration, which says what app
+        servers can be reached; None: none.
         """
         self._settings = settings
-        self._journal = Journal(url, timeout_s=redis_timeout_s)
+        self._journal = open_journal(store, data_dir)
         app_servers, lanes = None, 1
         if installation is not None:
             app_servers = AppServers.on(self._journal, installation, request_timeout_s=settings.request_timeout)
@@ -88,7 +90,7 @@ class PushWorker:
         name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._report = Report(PushWorkers(self._journal), self._apps, name=name, in_hand=lambda: len(self._crew))
         self._consumer = Consumer(
-            url,
+            resolve(store.url, data_dir),
             streams=tuple(STREAMS),
             group=CONSUMER_GROUP,
             name=name,
@@ -188,10 +190,11 @@ def run(settings: Settings, *, again: Callable[[], Settings]) -> None:
 
     Raises ConfigError, StoreUnavailable if Redis is not there at the start.
     """
-    redis_settings = settings.of(RedisSettings)
-    url = resolve(redis_settings.url, settings.of(ServerSettings).data_dir)
     worker = PushWorker(
-        url, settings=settings.of(PushSettings), redis_timeout_s=redis_settings.timeout_s, installation=settings
+        settings.of(RedisSettings),
+        settings=settings.of(PushSettings),
+        data_dir=settings.of(ServerSettings).data_dir,
+        installation=settings,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, worker.stop)

@@ -7,10 +7,10 @@ import signal
 import gevent
 from gevent.event import Event
 
-from gateway.mailbox.embedded import resolve
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.nodes import Sweep
+from gateway.mailbox.opening import open_journal
 from gateway.mailbox.settings import OfflineSettings, RedisSettings, SmacksSettings
 from gateway.sections import ComponentsSettings, ServerSettings
 from gateway.settings import Settings
@@ -39,8 +39,7 @@ def build(settings: Settings, journal: Journal) -> Sweeper:
 
 def run(settings: Settings) -> None:
     """Sweep until SIGTERM or SIGINT. Raises ConfigError, StoreUnavailable when it cannot start."""
-    redis = settings.of(RedisSettings)
-    journal = Journal(resolve(redis.url, settings.of(ServerSettings).data_dir), timeout_s=redis.timeout_s)
+    journal = open_journal(settings.of(RedisSettings), settings.of(ServerSettings).data_dir)
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopping.set)

@@ -7,8 +7,7 @@ import signal
 import gevent
 from gevent.event import Event
 
-from gateway.mailbox.embedded import resolve
-from gateway.mailbox.journal import Journal
+from gateway.mailbox.opening import open_journal
 from gateway.mailbox.settings import RedisSettings
 from gateway.sections import ComponentsSettings, ListenSettings, ServerSettings
 from gateway.settings import Settings
@@ -27,8 +26,7 @@ def run(settings: Settings) -> None:
 
     Redis may be away, also at the start: that is what /healthz is there to tell.
     """
-    redis = settings.of(RedisSettings)
-    journal = Journal(resolve(redis.url, settings.of(ServerSettings).data_dir), timeout_s=redis.timeout_s)
+    journal = open_journal(settings.of(RedisSettings), settings.of(ServerSettings).data_dir)
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopping.set)

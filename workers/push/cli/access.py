@@ -12,6 +12,7 @@ import click
 from gateway import telemetry
 from gateway.mailbox import embedded
 from gateway.mailbox.journal import Journal
+from gateway.mailbox.opening import open_journal
 from gateway.mailbox.settings import RedisSettings
 from gateway.sections import ServerSettings
 from gateway.settings import Settings
@@ -56,7 +57,7 @@ def journal_of(settings: Settings) -> Iterator[Journal]:
     with contextlib.ExitStack() as stack:
         if redis.url == embedded.EMBEDDED:
             stack.enter_context(embedded.temporary(data_dir, appendfsync=redis.appendfsync))
-        journal = Journal(embedded.resolve(redis.url, data_dir), timeout_s=redis.timeout_s)
+        journal = open_journal(redis, data_dir)
         journal.start()
         stack.callback(journal.stop)
         journal.wait_up(redis.timeout_s)

@@ -1,0 +1,37 @@
+"""Opening the store: the journal and the notices that fit the address in [redis]. Every process begins here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.mailbox.embedded import resolve
+from gateway.mailbox.journal import Journal
+from gateway.mailbox.notices import Subscriber
+from gateway.mailbox.settings import RedisSettings
+
+
+def open_journal(redis: RedisSettings, data_dir: Path) -> Journal:
+    """The journal for `[redis] url`; it is not started yet. Raises ConfigError for an address that cannot be meant."""
+    return Journal(resolve(redis.url, data_dir), timeout_s=redis.timeout_s)
+
+
+def open_subscriber(
+    redis: RedisSettings,
+    data_dir: Path,
+    node: str,
+    *,
+    on_entry: Callable[[str, int, bytes], None],
+    on_conflict: Callable[[str, int], None],
+    on_removed: Callable[[str, str], None],
+    on_connected: Callable[[], None],
+) -> Subscriber:
+    """Who listens to the notices for `node` (see `notices.Subscriber`); it is not started yet. Raises ConfigError."""
+    return Subscriber(
+        resolve(redis.url, data_dir),
+        node,
+        on_entry=on_entry,
+        on_conflict=on_conflict,
+        on_removed=on_removed,
+        on_connected=on_connected,
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from hashlib import sha1
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.mailbox import keys
 from gateway.mailbox.model import Status
 from gateway.mailbox.push_model import Event, Registration, Send, Told
+from gateway.mailbox.push_state import device_of
 from gateway.xmpp import ns
 from tests.mailbox.speaking import says, watched
 from tests.mailbox.world import JULIET, Client, World, a_message, a_world
@@ -362,8 +362,8 @@ def test_a_call_is_over_when_all_who_use_its_id_say_so_and_is_told_once(
             else:
                 told.append(id_)  # it is told the end behind what it was told late
             event = Event(keys.bucket_of(user), "", f"{user}{number}", user, "", "queued", "0", "call", 0)
-            digest = sha1(f"{user}\n{registration.field}".encode()).hexdigest()[:12]
-            world.redis.hset(keys.key(at, "job", event.id), f"~{digest}", 1)  # it was begun
+            begun = f"~{device_of(user, registration.field)}"
+            world.redis.hset(keys.key(at, "job", event.id), begun, 1)  # it was begun
             world.pushes.outcome(event, registration, "delivered", told=Told(call=id_))
         elif verb in ("propose", "retract", "finish"):
             flags = "swub" if verb == "propose" else "sbx"

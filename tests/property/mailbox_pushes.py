@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from gateway.mailbox import keys
+from gateway.mailbox.push_state import device_of
 from gateway.mailbox.pushes import Cancelled, Event, Registration, Send
 from tests.mailbox.world import JULIET, waited
 from tests.property.mailbox_machine import RESOURCES, Device, some
@@ -70,8 +69,7 @@ class Pushes(Sessions):
             meant = device.sid == event.sid if event.sid else not self.has_session(device.sid)
             if event.only:
                 meant = field == event.only and (device.sid == event.sid or not self.has_session(device.sid))
-            digest = hashlib.sha1(f"{JULIET}\n{field}".encode(), usedforsecurity=False).hexdigest()[:12]
-            done = self.world.redis.hexists(keys.key(self.world.at, "job", event.id), digest)
+            done = self.world.redis.hexists(keys.key(self.world.at, "job", event.id), device_of(JULIET, field))
             assert not meant or done or event.id in self.pushed
         if not event.only:
             self.tell(session.queue + session.backlog if session else self.model.offline)

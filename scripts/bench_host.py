@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psutil
 
@@ -19,6 +20,8 @@ from gateway.demo.stream import Address
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.embedded import resolve
 from gateway.mailbox.journal import Journal
+from gateway.process import dies_with_parent
+from gateway.supervisor.readiness import READY_FD, READY_LINE
 from gateway.xmpp.sasl import derive
 
 
@@ -45,25 +48,34 @@ class Server:
         return gateway, redis
 
 
-def start(command: list[str], ready: Callable[[], bool]) -> subprocess.Popen[bytes]:
-    """Start a process and wait until `ready`."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gateway", *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    deadline = time.monotonic() + 20
-    while not ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit(
-                f"wakegate {command[0]} did not start: {(process.stderr.read() if process.stderr else b'').decode()}"
+START_S: Final = 20
+"""a process that does not serve after so long has failed"""
+
+
+def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a process that writes to `log`; returns when it says that it serves."""
+    reader, writer = os.pipe()
+    with log.open("ab") as output:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gateway", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, READY_FD: str(writer)},
+                pass_fds=(writer,),
+                preexec_fn=dies_with_parent(),
             )
-        time.sleep(0.05)
-    return process
-
-
-def answers(port: int) -> bool:
-    """Somebody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        finally:
+            os.close(writer)
+    is_settled, _, _ = select.select([reader], [], [], START_S)
+    is_ready = bool(is_settled) and os.read(reader, len(READY_LINE)) == READY_LINE  # else it has ended: nothing comes
+    os.close(reader)
+    if is_ready:
+        return process
+    process.kill()
+    process.wait(START_S)
+    raise SystemExit(f"wakegate {command[0]} did not start:\n{log.read_text(errors='replace')[-4000:]}")
 
 
 @contextmanager
@@ -76,10 +88,9 @@ def server(users: int) -> Iterator[Server]:
             f'[server]\ndata_dir = "{folder}"\n[tls]\nrequired = false\n[log]\nlevel = "warning"\n[listen]\n'
             f'c2s = ["127.0.0.1:{plain}"]\nc2s_tls = ["127.0.0.1:{secure}"]\nwebsocket = []\nweb = []\n'
         )
-        url = resolve("embedded", Path(folder))
-        redis_socket = url.removeprefix("unix://")
-        redis = start(["redis", "--config", str(config)], lambda: Path(redis_socket).exists())
-        gateway = start(["gateway", "--config", str(config)], lambda: answers(plain))
+        url, log = resolve("embedded", Path(folder)), Path(folder) / "log"
+        redis = start(["redis", "--config", str(config)], log)
+        gateway = start(["gateway", "--config", str(config)], log)
         try:
             journal = Journal(url)
             journal.start()

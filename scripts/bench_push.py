@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import gevent
 import msgspec
 import psutil
-from bench_host import answers, free_port, start
+from bench_host import free_port, start
 from gevent.event import AsyncResult
 
 from gateway.mailbox.accounts import Accounts
@@ -111,10 +111,9 @@ def sandbox(folder: Path) -> Iterator[dict[str, str]]:
     ports = [free_port() for _ in range(4)]
     names = ("--apns", "--apns-development", "--fcm", "--control")
     where = [part for name, port in zip(names, ports, strict=True) for part in (name, f"127.0.0.1:{port}")]
-    file = folder / "sandbox" / "addresses.json"  # written last, and at once
-    process = start(["sandbox", "--data-dir", str(folder), *where], lambda: file.exists() and answers(ports[0]))
+    process = start(["sandbox", "--data-dir", str(folder), *where], folder / "log")
     try:
-        found: dict[str, str] = json.loads(file.read_text())
+        found: dict[str, str] = json.loads((folder / "sandbox" / "addresses.json").read_text())
         yield found
     finally:
         process.terminate()
@@ -139,7 +138,7 @@ endpoint = "{addresses["fcm_tls_endpoint"]}"
         f'[push]\nin_flight = 10000\n[push.apps.chat]\nprovider = "{provider}"\nca_file = "{addresses["ca_file"]}"\n'
         + (apns if provider == APNS else fcm)
     )
-    process = start(["push", "--config", str(host.config), "--config", str(config)], lambda: True)
+    process = start(["push", "--config", str(host.config), "--config", str(config)], config.with_name("log"))
     try:
         yield psutil.Process(process.pid)
     finally:

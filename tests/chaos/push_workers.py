@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import gevent
-import psutil  # type: ignore[import-untyped]
+import psutil
 from gevent.pool import Pool
 
 from gateway.mailbox.push_workers import PushWorkers

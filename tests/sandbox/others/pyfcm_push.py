@@ -4,9 +4,9 @@ import json
 import sys
 from pathlib import Path
 
-import pyfcm  # type: ignore[import-untyped]
-from pyfcm.baseapi import BaseAPI  # type: ignore[import-untyped]
-from pyfcm.errors import FCMError  # type: ignore[import-untyped]
+import pyfcm
+from pyfcm.baseapi import BaseAPI
+from pyfcm.errors import FCMError
 
 
 def main(addresses: dict[str, str], tokens: list[str]) -> None:

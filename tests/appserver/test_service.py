@@ -15,6 +15,7 @@ from gateway.mailbox.journal import Journal
 from gateway.mailbox.pushes import STREAMS
 from gateway.xmpp import ns
 from gateway.xmpp.stanza import peek
+from tests.support.iq import below
 from workers.appserver.registration import Apps
 from workers.appserver.service import Service
 from workers.appserver.settings import PeerSettings
@@ -139,21 +140,19 @@ def test_a_device_with_a_name_keeps_them_when_its_token_changes(town: Town) -> N
 
 def test_a_form_is_shown_to_who_asks_for_it_and_can_then_be_submitted(town: Town) -> None:
     shown = town.command("register")
-    command = shown.find(f"{{{ns.COMMANDS}}}command")
-    assert command is not None
+    command = below(shown, f"{{{ns.COMMANDS}}}command")
     sid = command.get("sessionid", "")
     done = town.command("register", {"app": "ios", "token": TOKEN}, action="complete", sessionid=sid)
 
     assert "executing" == command.get("status")
     assert {"app", "token", "endpoint", "environment", "content"} <= set(values(shown))
     assert values(done) == town.registered()
-    assert sid == done.find(f"{{{ns.COMMANDS}}}command").get("sessionid")  # type: ignore[union-attr]
+    assert sid == below(done, f"{{{ns.COMMANDS}}}command").get("sessionid")
 
 
 def test_a_command_can_be_canceled(town: Town) -> None:
-    command = town.command("register", action="cancel").find(f"{{{ns.COMMANDS}}}command")
+    command = below(town.command("register", action="cancel"), f"{{{ns.COMMANDS}}}command")
 
-    assert command is not None
     assert "canceled" == command.get("status")
 
 
@@ -206,7 +205,7 @@ def test_too_many_tokens_are_refused_for_a_while(journal: Journal) -> None:
     refused = town.command("register", {"app": "ios", "token": "cd" * 32})
 
     assert "resource-constraint" == condition(refused)
-    assert "wait" == refused.find("error").get("type")  # type: ignore[union-attr]
+    assert "wait" == below(refused, "error").get("type")
 
 
 # publishing
@@ -284,7 +283,7 @@ def test_while_redis_is_away_the_peer_is_told_to_come_again(redis_url: str) -> N
     answer = town.ask(f"{payload}</publish></pubsub>", from_="peer.example")
 
     assert "internal-server-error" == condition(answer)
-    assert "wait" == answer.find("error").get("type")  # type: ignore[union-attr]
+    assert "wait" == below(answer, "error").get("type")
 
 
 # the rest

@@ -20,6 +20,7 @@ from gateway.mailbox.pushes import Registration
 from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 from gateway.xmpp import ns
 from tests.push.builders import a_push
+from tests.support.iq import below
 from workers.push.breaker import BreakerRules, State
 from workers.push.notification import Content, Push
 from workers.push.outcome import Delivered, Later, Outcome, Refused, TokenGone
@@ -54,9 +55,7 @@ def a_foreign_push(registration: Registration | None = None, **changes: Any) -> 
 
 
 def item_of(payload: bytes) -> ET.Element:
-    item = ET.fromstring(payload).find(f"{{{ns.PUBSUB}}}publish/{{{ns.PUBSUB}}}item")
-    assert item is not None
-    return item
+    return below(ET.fromstring(payload), f"{{{ns.PUBSUB}}}publish/{{{ns.PUBSUB}}}item")
 
 
 def summary_of(payload: bytes) -> dict[str, str]:
@@ -271,7 +270,7 @@ def test_an_app_that_is_configured_has_its_devices_tokens_as_nodes(town: Town) -
     (request,) = town.requests()
 
     assert isinstance(greenlet.get(timeout=10), Delivered)
-    assert "the-token" == request.find(f"{{{ns.PUBSUB}}}pubsub/{{{ns.PUBSUB}}}publish").get("node")  # type: ignore[union-attr]
+    assert "the-token" == below(request, f"{{{ns.PUBSUB}}}pubsub/{{{ns.PUBSUB}}}publish").get("node")
     assert "first.example" == request.get("from")
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from typing import Any
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, tostring
 
 import redis
 
@@ -48,6 +48,13 @@ def error_of(answer: Element) -> str:
     """The condition of an error; "" if it is none."""
     error = answer.find(stanza("error"))
     return condition_of(error) if error is not None else ""
+
+
+def below(element: Element, path: str) -> Element:
+    """The element at a path below another, which must be there."""
+    found = element.find(path)
+    assert found is not None, f"no {path} in {tostring(element, 'unicode')}"
+    return found
 
 
 def info(phone: Phone, to: str = DOMAIN, node: str = "") -> Element:

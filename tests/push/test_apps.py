@@ -18,6 +18,7 @@ from workers.push.apps import Apps
 from workers.push.breaker import State
 from workers.push.outcome import Delivered, Later
 from workers.push.settings import AppSettings, PushSettings
+from workers.push.standing import standing_of
 from workers.push.token_store import LocalTokenStore
 from workers.sandbox.server import Sandbox
 
@@ -82,7 +83,7 @@ def test_a_new_key_gets_new_connections_and_the_old_ones_finish_what_they_have(
     old = apps["chat"]
     sandbox.arm_apns(DEVICE, delay_s=1.0, times=1)
     slow = gevent.spawn(old.send, a_push())
-    wait_until(lambda: sandbox.stats()["apns_connections"] >= 1 and _in_flight(old) == 1)
+    wait_until(lambda: sandbox.faults.listing() == [])
     put(key_file, key_file.read_bytes())
     apps.refresh()
 
@@ -90,11 +91,7 @@ def test_a_new_key_gets_new_connections_and_the_old_ones_finish_what_they_have(
     assert not slow.ready()
     assert isinstance(slow.get(timeout=10), Delivered)
     assert 2 == len({received.connection for received in sandbox.record.since()})
-    wait_until(lambda: old.standing().connections == 0)
-
-
-def _in_flight(provider: object) -> int:
-    return sum(pool.in_flight for pool in provider._client.pools())  # type: ignore[attr-defined]
+    wait_until(lambda: standing_of(old, old.breaker).connections == 0)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a key"])

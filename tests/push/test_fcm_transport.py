@@ -25,6 +25,7 @@ from workers.push.providers.fcm.token import AccessToken
 from workers.push.providers.fcm.transport import Transport
 from workers.push.reply import Processed, Reply, Unanswered
 from workers.push.settings import PushSettings
+from workers.push.standing import standing_of
 from workers.push.token_store import LocalTokenStore, Minted, SharedTokenStore, TokenStore
 from workers.sandbox.behaviour import Behaviour
 from workers.sandbox.material import prepare
@@ -51,7 +52,7 @@ def test_many_pushes_share_one_http2_connection(apps: Apps, sandbox: Sandbox) ->
 
     assert 300 == sum(isinstance(outcome, Delivered) for outcome in outcomes)
     assert 1 == len({received.connection for received in sandbox.record.since()})
-    assert 1 == provider.standing().connections  # type: ignore[attr-defined]
+    assert 1 == standing_of(provider, provider.breaker).connections
 
 
 def test_answers_over_http2_are_understood_like_others(apps: Apps, sandbox: Sandbox) -> None:

@@ -28,6 +28,7 @@ from workers.push.outcome import Delivered, Later, Outcome, TokenGone
 from workers.push.provider import Provider
 from workers.push.reply import Reply
 from workers.push.settings import AppSettings, PushSettings
+from workers.push.standing import standing_of
 from workers.push.token_store import LocalTokenStore
 from workers.sandbox.material import KEY_ID, TEAM_ID, TOPIC, Material, prepare
 
@@ -176,7 +177,7 @@ def test_fcm_pushes_go_to_hypercorn_over_either_http(material: Material, protoco
         with the_provider(app) as provider:
             outcomes, _ = send_all(provider, [f"device-{number}" for number in range(250)])
             gone = provider.send(a_push(token="dead-device"))
-            is_http2 = provider.standing().connections == 1  # type: ignore[attr-defined]
+            is_http2 = standing_of(provider, provider.breaker).connections == 1
 
     assert [Delivered("projects/p/messages/1")] * 250 == outcomes
     assert TokenGone(None, "UNREGISTERED") == gone

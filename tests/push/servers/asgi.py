@@ -85,7 +85,7 @@ def main() -> None:
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.add_reader(sys.stdin.fileno(), ended.set)
-        await serve(app, config, shutdown_trigger=ended.wait)  # type: ignore[arg-type]
+        await serve(app, config, shutdown_trigger=ended.wait)  # type: ignore[arg-type]  # its types name every event; app sees dicts
 
     asyncio.run(run())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from abc import abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -161,8 +162,9 @@ class Devices(RuleBasedStateMachine):
         with self.telling_the_end(call, client.sid):
             says(client, ROMEO, stanza, flags="sbx")
 
+    @abstractmethod
     def telling_the_end(self, call: Call, except_sid: str) -> AbstractContextManager[None]:
-        raise NotImplementedError
+        """What is true of who is told that a call is over, around the step that ends it."""
 
     def publish(self, kind: str) -> None:
         """Another server says how many messages wait for a device of its own."""

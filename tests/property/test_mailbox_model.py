@@ -13,15 +13,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
-pytest.register_assert_rewrite(
-    *(f"tests.property.mailbox_{part}" for part in ("machine", "sessions", "pushes", "model"))
-)
-
-from gateway.mailbox import keys, library  # noqa: E402 - the machine's asserts have to be rewritten first
-from tests.mailbox.world import JULIET  # noqa: E402
-from tests.property.mailbox_machine import RESOURCES, some  # noqa: E402
-from tests.property.mailbox_parts import QUEUE, Copy, Session  # noqa: E402
-from tests.property.mailbox_pushes import Pushes  # noqa: E402
+from gateway.mailbox import keys, library
+from tests.mailbox.world import JULIET
+from tests.property.mailbox_machine import RESOURCES, some
+from tests.property.mailbox_parts import QUEUE, Copy, Session
+from tests.property.mailbox_pushes import Pushes
 
 
 class Mailboxes(Pushes):

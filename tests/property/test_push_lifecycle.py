@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
-pytest.register_assert_rewrite(*(f"tests.property.push_{part}" for part in ("devices", "workers")))
-
-from gateway.mailbox import keys  # noqa: E402 - the machine's asserts have to be rewritten first
-from gateway.mailbox.push_life import PushLife  # noqa: E402
-from tests.mailbox.world import JULIET, ROMEO  # noqa: E402
-from tests.property.push_devices import BUCKET, NODE, NURSE  # noqa: E402
-from tests.property.push_parts import Device  # noqa: E402
-from tests.property.push_workers import Workers  # noqa: E402
+from gateway.mailbox import keys
+from gateway.mailbox.push_life import PushLife
+from tests.mailbox.world import JULIET, ROMEO
+from tests.property.push_devices import BUCKET, NODE, NURSE
+from tests.property.push_parts import Device
+from tests.property.push_workers import Workers
 
 EXAMPLES = int(os.environ.get("WAKEGATE_PUSH_EXAMPLES", "40"))
 

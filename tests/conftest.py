@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 from gevent import monkey
 
 monkey.patch_all()
 
-import os  # noqa: E402 - what is imported before the patch would stay unpatched
-from collections.abc import Iterator  # noqa: E402
-
-import pytest  # noqa: E402
+import pytest  # noqa: E402 - these take locks and sockets from modules that must be patched by then
 import redis  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 

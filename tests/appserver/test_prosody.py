@@ -23,6 +23,7 @@ from tests.support.processes import PASSWORD, Server
 from tests.support.prosody import DOMAIN, PUSH_SERVICE, Prosody
 from tests.support.sandbox import WITH_SANDBOX, accepted_pushes, pushes
 
+# Prosody cannot come with our packages: where it is not installed, missing() says what to install.
 pytestmark = pytest.mark.skipif(bool(peers.missing()), reason=peers.missing())
 
 USERS = ("juliet", "benvolio", "nurse", "tybalt", "mercutio", "paris", "romeo")

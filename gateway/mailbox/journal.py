@@ -5,9 +5,10 @@ Operations are answered in the order in which they were submitted. When the conn
 sent again in order on the next one: every mailbox operation is idempotent, so that it does not matter which of them
 Redis had already taken.
 
-A group is one MULTI … EXEC: should Redis refuse for a moment (it starts, fails over, is out of memory), it refuses the
+A group is one MULTI … EXEC: should Redis refuse for a moment (it starts, fails over, cannot write), it refuses the
 whole group. If it took a later operation but not an earlier one, the earlier one, sent again, would look like a
-duplicate.
+duplicate. When it is full, every operation that would make it grow is answered with StoreFull, those that have not been
+sent yet as well: so that none of one sender's is taken while an earlier one is refused.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ import gevent
 import hiredis
 from gevent.event import AsyncResult, Event
 
-from gateway.mailbox import library
+from gateway.mailbox import answers, library
 from gateway.mailbox.dial import Address, Part, ask, dial, packed
-from gateway.mailbox.errors import StoreCorrupt, StoreError, StoreUnavailable
+from gateway.mailbox.errors import StoreError, StoreUnavailable
+from gateway.mailbox.pressure import Pressure
 from gateway.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -33,6 +35,9 @@ log = get_logger(__name__)
 Reply = Any
 Callback = Callable[[Reply], None]
 """Gets the reply, or a StoreError as a value. Runs in the journal's reader: it must not block."""
+
+Waiting = tuple[bytes, Callback, int, bool]
+"""an operation as it is sent, who gets the answer, its weight, and whether a Redis that is full refuses it"""
 
 LARGEST_GROUP: Final = 300
 """weight of the operations in one group: Redis serves nobody else for the few milliseconds that they take"""
@@ -42,27 +47,8 @@ LARGEST_GROUP_BYTES: Final = 1_048_576
 LONGEST_PAUSE_S: Final = 1.0
 """between two attempts to connect"""
 
-# Redis says these while it starts, fails over, is short of memory or has forgotten the library: not now, but later.
-PASSING: Final = (
-    "LOADING",
-    "READONLY",
-    "MASTERDOWN",
-    "CLUSTERDOWN",
-    "TRYAGAIN",
-    "OOM",
-    "MISCONF",
-    "NOREPLICAS",
-    "BUSY",
-    "UNKILLABLE",
-)
-
 _MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
 _EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
-
-
-def _is_passing(error: Exception) -> bool:
-    text = str(error)
-    return text.startswith(PASSING) or "unction not found" in text
 
 
 class Journal:
@@ -78,8 +64,8 @@ class Journal:
     def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
         self._address = Address.parse(url)
         self._timeout_s = timeout_s
-        self._queued: deque[tuple[bytes, Callback, int]] = deque()
-        self._sent: deque[tuple[bytes, Callback, int]] = deque()
+        self._queued: deque[Waiting] = deque()
+        self._sent: deque[Waiting] = deque()
         self._wake = Event()
         self._written_at = 0.0
         self._replies: list[Reply] = []
@@ -88,6 +74,7 @@ class Journal:
         self._up = Event()
         self._lost_why = ""
         self._runner: gevent.Greenlet | None = None
+        self.pressure = Pressure()
         self.on_reconnect: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -124,7 +111,9 @@ class Journal:
 
         `weight`: so many usual operations keep Redis busy for as long.
         """
-        self._queued.append((packed(command), callback, weight))
+        data = packed(command)
+        self._queued.append((data, callback, weight, library.grows(command)))
+        self.pressure.asked(len(data))
         self._idle.clear()
         if not self._sent:
             self._wake.set()
@@ -197,7 +186,7 @@ class Journal:
         """Connect, and see to it that Redis has the library."""
         connection = dial(self._address, self._timeout_s)
         try:
-            ask(connection, "FUNCTION", "LOAD", "REPLACE", library.source())
+            library.ensure(partial(ask, connection))
         except BaseException:
             connection.close()
             raise
@@ -261,66 +250,83 @@ class Journal:
 
     def _take(self, reply: Reply) -> None:
         """One reply: of a group of one; or else of MULTI, of each operation (QUEUED), and at last of EXEC."""
-        if isinstance(reply, hiredis.ReplyError) and _is_passing(reply):
-            raise StoreUnavailable(str(reply))
+        answers.check(reply)
         self._replies.append(reply)
         if len(self._sent) == 1:
-            answers = self._replies
+            found = self._replies
         elif len(self._replies) < len(self._sent) + 2:
             return
         elif isinstance(reply, list):
-            answers = reply
+            found = reply
         else:
-            self._without_refused(self._replies[1:-1])
+            self._without_refused(self._replies[1:-1], reply)
             return
         self._replies = []
-        self._answer_all(answers)
+        self._answer_all(found)
 
     def _answer_all(self, replies: list[Reply]) -> None:
+        errors = [reply for reply in replies if isinstance(reply, hiredis.ReplyError)]
+        for error in errors:
+            answers.check(error)
         for reply in replies:
-            if isinstance(reply, hiredis.ReplyError) and _is_passing(reply):
-                raise StoreUnavailable(str(reply))
-        for reply in replies:
-            self._answer(self._sent.popleft()[1], self._or_corrupt(reply))
+            self._answer(self._sent.popleft(), answers.value_of(reply) if errors else reply)
+        if any(answers.is_full(error) for error in errors):
+            self._refuse_what_grows()
         self._go_on()
 
-    def _without_refused(self, queued: list[Reply]) -> None:
-        """EXEC took nothing, since Redis does not understand some of it: those are answered, the others go again."""
+    def _without_refused(self, queued: list[Reply], why: Reply) -> None:
+        """EXEC took nothing, since Redis does not understand some of it, or has no room for it: those are answered, the
+        others go again.
+        """
         self._replies = []
-        refused = [isinstance(reply, hiredis.ReplyError) for reply in queued]
-        if not any(refused):
-            raise StoreUnavailable("Redis aborted a transaction")
         group = list(self._sent)
+        is_full = any(answers.is_full(reply) for reply in (*queued, why))
+        refused = [
+            isinstance(reply, hiredis.ReplyError) or (is_full and entry[3])
+            for entry, reply in zip(group, queued, strict=True)
+        ]
+        if not any(refused):
+            raise StoreUnavailable(f"Redis aborted a transaction: {why}")
         self._sent.clear()
         self._queued.extendleft(
             entry for entry, is_refused in zip(group[::-1], refused[::-1], strict=True) if not is_refused
         )
-        for entry, reply in zip(group, queued, strict=True):
-            if isinstance(reply, hiredis.ReplyError):
-                self._answer(entry[1], self._or_corrupt(reply))
+        for entry, reply, is_refused in zip(group, queued, refused, strict=True):
+            if is_refused:
+                full = is_full and (entry[3] or answers.is_full(reply))
+                self._answer(entry, answers.error_of(str(reply), full=full))
+        if is_full:
+            self._refuse_what_grows()
         self._go_on()
 
-    @staticmethod
-    def _or_corrupt(reply: Reply) -> Reply:
-        if isinstance(reply, hiredis.ReplyError):
-            log.error("redis_refused", error=str(reply))
-            return StoreCorrupt(str(reply))
-        return reply
+    def _refuse_what_grows(self) -> None:
+        """Redis is full: what waits here and would make it grow is refused as well, or it would overtake the error that
+        the sender of what was refused is about to get.
+        """
+        waiting, refused = list(self._queued), 0
+        self._queued.clear()
+        self._queued.extend(entry for entry in waiting if not entry[3])
+        for entry in waiting:
+            if entry[3]:
+                refused += 1
+                self._answer(entry, answers.error_of("", full=True))
+        self.pressure.full(1 + refused)
 
     def _go_on(self) -> None:
+        self.pressure.heard()
         if self._queued:
             self._wake.set()
         else:
             self._idle.set()
 
-    @staticmethod
-    def _answer(callback: Callback, reply: Reply) -> None:
+    def _answer(self, entry: Waiting, reply: Reply) -> None:
+        self.pressure.answered(len(entry[0]))
         try:
-            callback(reply)
+            entry[1](reply)
         except Exception:  # one greenlet's fault must not stop the answers of all others
             log.exception("journal_callback_failed")
 
     def _fail_everything(self) -> None:
         for waiting in (self._sent, self._queued):
             while waiting:
-                self._answer(waiting.popleft()[1], StoreUnavailable("the journal was closed"))
+                self._answer(waiting.popleft(), StoreUnavailable("the journal was closed"))

@@ -1,0 +1,119 @@
+"""How much waits for Redis, for how long, and since when Redis has said nothing: what back-pressure goes by.
+
+Whoever makes operations out of what clients send asks `is_crowded` before it reads more from their sockets. So what
+waits is bounded for the whole process, however many clients there are, and however slow or silent Redis is: the rest
+waits in the senders' own send buffers.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from gevent.event import Event
+
+from gateway.telemetry import get_logger
+
+log = get_logger(__name__)
+
+MOST_WAITING: Final = 10_000
+"""operations; a third of a second of work for a healthy Redis"""
+
+MOST_BYTES: Final = 16 * 1_048_576
+
+LATE_S: Final = 1.0
+"""an operation that waits for so long: no more is asked for until Redis has caught up"""
+
+FEW: Final = 300
+"""operations that may always wait, as many as leave together: else a slow Redis would be idle between two groups"""
+
+SILENT_S: Final = 3.0
+"""no answer for so long: nothing new is begun that would have to wait for one"""
+
+TOLD_EVERY_S: Final = 10.0
+"""a Redis that is full is logged so often"""
+
+
+class Pressure:
+    """Counts what one journal was asked and what it has answered. Answers may come in another order."""
+
+    __slots__ = (
+        "_asked_at", "_heard_at", "_marked_at", "_marked_by", "_room", "_taken", "_told_at", "bytes", "delay_s",
+        "refused", "waiting",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        """operations without an answer"""
+        self.bytes = 0
+        """of those, as they are sent"""
+        self.delay_s = 0.0
+        """how long the operation took that was looked at last: one at a time is"""
+        self.refused = 0
+        """operations that Redis refused because it is full"""
+        self._taken = 0
+        self._marked_by = 0
+        self._marked_at = 0.0
+        self._asked_at = self._heard_at = time.monotonic()
+        self._room = Event()
+        self._told_at = -TOLD_EVERY_S
+
+    def asked(self, size: int) -> None:
+        """An operation of `size` bytes was submitted."""
+        if not self.waiting:
+            self._asked_at = time.monotonic()
+        self.waiting += 1
+        self.bytes += size
+        if not self._marked_by:
+            self._marked_by, self._marked_at = self._taken + self.waiting, time.monotonic()
+
+    def answered(self, size: int) -> None:
+        """It has its answer, or was given up."""
+        self.waiting -= 1
+        self.bytes -= size
+        self._taken += 1
+        if self._marked_by and self._taken >= self._marked_by:
+            self.delay_s, self._marked_by = time.monotonic() - self._marked_at, 0
+
+    def heard(self) -> None:
+        """Redis has answered a group of operations."""
+        self._heard_at = time.monotonic()
+        if not self.is_crowded:
+            self._room.set()
+            self._room.clear()
+
+    def full(self, refused: int) -> None:
+        """Redis is full: so many operations were refused."""
+        self.refused += refused
+        now = time.monotonic()
+        if now - self._told_at >= TOLD_EVERY_S:
+            self._told_at = now
+            log.error("redis_full", refused=self.refused, hint="messages are refused until memory is freed")
+
+    @property
+    def silent_s(self) -> float:
+        """For how long Redis has answered nothing though it was asked; 0 while nothing waits."""
+        return time.monotonic() - max(self._asked_at, self._heard_at) if self.waiting else 0.0
+
+    @property
+    def is_silent(self) -> bool:
+        """Redis has answered nothing for so long that nobody should begin what waits for an answer."""
+        return self.silent_s > SILENT_S
+
+    @property
+    def is_crowded(self) -> bool:
+        """Nothing more should be taken from clients before `wait_for_room` says so."""
+        if self.waiting > MOST_WAITING or self.bytes > MOST_BYTES:
+            return True
+        return self.waiting > FEW and self._late_s > LATE_S
+
+    @property
+    def _late_s(self) -> float:
+        age_s = time.monotonic() - self._marked_at if self._marked_by else 0.0
+        return max(age_s, self.delay_s)
+
+    def wait_for_room(self, timeout_s: float) -> bool:
+        """Wait until there is room; False after `timeout_s` seconds. Any number of greenlets may wait."""
+        if self.is_crowded:
+            self._room.wait(timeout_s)
+        return not self.is_crowded

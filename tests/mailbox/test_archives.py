@@ -10,6 +10,7 @@ import pytest
 from gateway.mailbox import keys
 from gateway.mailbox.archive_ids import LATEST, to_number, to_text
 from gateway.mailbox.archives import Archives, Preferences, set_default
+from gateway.mailbox.library import function
 from tests.mailbox.world import CHAT, JULIET, ROMEO, World, a_message
 
 ARCHIVED = CHAT + "a"
@@ -169,8 +170,8 @@ def test_a_session_of_a_removed_account_leaves_no_archive(world: World) -> None:
     world.accounts.remove("romeo@localhost")
     at = keys.prefix("romeo@localhost")
     world.journal.call(
-        "FCALL", "wg1_deliver", 2, world.at, at, JULIET, "", ROMEO, "@x", 1, 1000, "m", "chat", ARCHIVED, 100, 100,
-        a_message("x"), "", sender.sid, "romeo@localhost", len(a_message("x")) - len("</message>"),
+        "FCALL", function("deliver"), 2, world.at, at, JULIET, "", ROMEO, "@x", 1, 1000, "m", "chat", ARCHIVED, 100,
+        100, a_message("x"), "", sender.sid, "romeo@localhost", len(a_message("x")) - len("</message>"),
     )  # fmt: skip
 
     left: list[Any] = [key for key in world.redis.keys("*") if b"romeo" in key and b"arch:" in key]

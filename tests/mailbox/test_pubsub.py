@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.mailbox import keys
+from gateway.mailbox.library import function
 from gateway.mailbox.pubsub_model import NodeConfig
 from tests.mailbox.eventing import BALCONY, ROMEO, ROMEO_ORCHARD, TUNE, Stage, a_tune, refused
 from tests.mailbox.world import JULIET, a_world
@@ -269,6 +270,6 @@ def test_items_that_last_no_longer_than_their_owner_is_online(stage: Stage) -> N
 def test_strings_of_capabilities_are_bounded(stage: Stage) -> None:
     stage.world.redis.hset(keys.CAPS, mapping={f"sha-1#{number}": "\nn\n" for number in range(9_999)})
     for number in range(3):
-        stage.world.journal.call("FCALL", "wg1_caps_keep", 1, keys.CAPS, f"sha-1#new{number}", "\nn\n")
+        stage.world.journal.call("FCALL", function("caps_keep"), 1, keys.CAPS, f"sha-1#new{number}", "\nn\n")
 
     assert 10_000 == stage.world.redis.hlen(keys.CAPS)

@@ -12,10 +12,11 @@ import msgspec
 import redis
 from gevent.event import AsyncResult
 
-from gateway.mailbox import keys, pushes
+from gateway.mailbox import keys, library, pushes
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.entry import Entry
 from gateway.mailbox.journal import Journal
+from gateway.mailbox.library import function
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import Bound, Delivery, Grip, NotResumed, Origin, Placed, Resumed, Status
 from gateway.mailbox.nodes import Sweep
@@ -181,6 +182,7 @@ class World:
         self.journal = Journal(url)
         self.journal.start()
         self.journal.wait_up(WAIT_S)
+        self.journal.call("FUNCTION", "LOAD", "REPLACE", library.source())  # a test before may have loaded another one
         self.mailbox = Mailbox(self.journal, node=node, smacks=smacks, offline=offline)
         self.sweep = Sweep(self.journal, smacks=smacks, offline=offline)
         self.accounts = Accounts(self.journal)
@@ -289,7 +291,7 @@ class World:
 
     def call(self, operation: str, *arguments: bytes | str | int) -> Any:
         """An operation as it goes over the wire: for what the typed face hides, such as sending it twice."""
-        return self.journal.call("FCALL", f"wg1_{operation}", 1, self.at, *arguments)
+        return self.journal.call("FCALL", function(operation), 1, self.at, *arguments)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from gevent.event import Event as Flag
 
 from gateway.mailbox.errors import StoreError
 from gateway.mailbox.journal import Journal
+from gateway.mailbox.library import function
 from gateway.mailbox.push_life import PushLife
 from gateway.mailbox.pushes import STREAMS, Event, Filters, Pushes, Registration
 from tests.push.sleeping import Phone, Town, wait_until, waited
@@ -247,7 +248,7 @@ def test_a_last_call_for_nothing_but_what_is_muted_is_not_made(town: Town, works
     phone = town.a_sleeping_phone(filters=MUTED)
     phone.gets("insults", sender=TYBALT)
     works.handle_all()
-    town.journal.call("FCALL", "wg1_last_call", 1, phone.grip.at, phone.grip.sid)
+    town.journal.call("FCALL", function("last_call"), 1, phone.grip.at, phone.grip.sid)
     works.handle_all()
 
     assert ([], {"skipped:muted": 2}) == (works.provider.kinds, town.outcomes())

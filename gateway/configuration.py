@@ -14,9 +14,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from gateway import telemetry
+from gateway import file_modes, telemetry
 from gateway.greenlets import log_failures
-from gateway.settings import Settings, load
+from gateway.settings import ConfigError, Settings, load
 
 GROUP: Final = "wakegate.settings"
 DEFAULT_FILE: Final = Path("config/wakegate.toml")
@@ -24,10 +24,12 @@ FILES_VARIABLE: Final = "WAKEGATE_CONFIG"
 """Names the files when `--config` does not; several are separated as PATH is."""
 
 ORDER: Final = (
-    *("server", "listen", "tls", "redis", "smacks", "offline", "roster", "presence", "archive"),
+    *("server", "listen", "tls", "redis", "nodes", "smacks", "offline", "roster", "presence", "archive"),
     *("features", "components", "push", "limits", "web", "log"),
 )
 """The order of the reference; a section that is not listed comes last."""
+
+log = telemetry.get_logger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,8 +69,15 @@ def read(config: Iterable[Path] = (), overrides: Mapping[str, Any] | None = None
 
 
 def begin(config: Iterable[Path] = (), overrides: Mapping[str, Any] | None = None) -> Settings:
-    """What a long-running process does first: read the settings and write logs as they say. Raises ConfigError."""
-    settings = read(config, overrides)
+    """What a long-running process does first: read the settings, write logs as they say, and look at who else may read
+    or write the files with secrets. Raises ConfigError.
+    """
+    named = files(config)
+    settings = load(sections(), files=named, environ=os.environ, overrides=overrides)
     telemetry.configure(settings.of(telemetry.LogSettings))
     log_failures()
+    if faults := file_modes.faults(settings, named):
+        raise ConfigError(*faults)
+    for warning in file_modes.warnings(settings, named):
+        log.warning("secret_readable", file=warning)
     return settings

@@ -18,6 +18,9 @@ BUCKETS = 64
 NODES = ROOT + "nodes"
 """hash: node -> number of heartbeats. A node whose number stands still is dead."""
 
+NODE_MEMBERS = ROOT + "nodes:about"
+"""hash: node -> what it says of itself (JSON): which process it is, its Lua library, whether it is about to leave."""
+
 DEAD_NODES = ROOT + "dead"
 """set: nodes whose supervisor saw them die; reaped at once instead of after their lease."""
 

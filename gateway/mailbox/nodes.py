@@ -44,6 +44,7 @@ def heartbeat(journal: Journal, node: str, done: Callback) -> None:
 def leave(journal: Journal, node: str) -> None:
     """`node` stops in good order; its sessions hibernate already."""
     journal.call("HDEL", keys.NODES, node)
+    journal.call("HDEL", keys.NODE_MEMBERS, node)
 
 
 def declare_dead(journal: Journal, node: str) -> None:
@@ -65,6 +66,7 @@ def declared_dead(journal: Journal) -> set[str]:
 def forget(journal: Journal, node: str) -> None:
     """A dead node was reaped in every bucket."""
     journal.call("HDEL", keys.NODES, node)
+    journal.call("HDEL", keys.NODE_MEMBERS, node)
     journal.call("SREM", keys.DEAD_NODES, node)
 
 

@@ -1,0 +1,117 @@
+"""Which gateways are there: who has which name, with which library, and who is about to leave.
+
+A name belongs to one process at a time. Two that were given the same one (`[server] node`, or a container that was
+copied with its configuration) would reap each other's sessions, so the second is refused while the first one beats.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import gevent
+
+from gateway.errors import WakegateError
+from gateway.mailbox import keys, library, nodes
+from gateway.mailbox.journal import Journal
+
+POLL_S = 0.1
+
+
+class NodeNameTaken(WakegateError):
+    """Another gateway that lives has this name."""
+
+    alert = True
+    metric = "node_name_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a gateway says of itself. `instance` is random, and tells a process from another one with its name."""
+
+    instance: str = ""
+    library: str = ""
+    is_leaving: bool = False
+
+    @classmethod
+    def read(cls, text: bytes) -> Member:
+        """What `written` wrote, by this build or another."""
+        found: dict[str, Any] = json.loads(text)
+        return cls(
+            str(found.get("instance", "")), str(found.get("library", "")), is_leaving=bool(found.get("is_leaving"))
+        )
+
+    def written(self) -> str:
+        """As it stands in Redis."""
+        return json.dumps(asdict(self))
+
+
+def members(journal: Journal) -> dict[str, Member]:
+    """What every known gateway says of itself; one of an older build may say nothing."""
+    flat = journal.call("HGETALL", keys.NODE_MEMBERS)
+    return {flat[i].decode(): Member.read(flat[i + 1]) for i in range(0, len(flat), 2)}
+
+
+class Membership:
+    """One gateway's name. `heartbeat_s`: how often nodes beat."""
+
+    def __init__(self, journal: Journal, node: str, *, heartbeat_s: float) -> None:
+        self._journal = journal
+        self._node = node
+        self._heartbeat_s = heartbeat_s
+        self._self = Member(instance=secrets.token_hex(8), library=library.name())
+
+    def join(self) -> None:
+        """Take the name. Waits for a heartbeat if a process had it and did not leave in good order.
+
+        Raises NodeNameTaken if it lives, StoreError.
+        """
+        if self._journal.call("HGET", keys.NODES, self._node) is not None and self._lives():
+            raise NodeNameTaken(
+                f'server.node: a gateway with the name "{self._node}" is running. Each needs a name of its own; without'
+                " the setting it gets one"
+            )
+        self._journal.call("HSET", keys.NODE_MEMBERS, self._node, self._self.written())
+
+    def _lives(self) -> bool:
+        if self._node in nodes.declared_dead(self._journal):
+            return False
+        deadline = time.monotonic() + 1.5 * self._heartbeat_s
+        before = self._journal.call("HGET", keys.NODES, self._node)
+        while time.monotonic() < deadline:
+            gevent.sleep(POLL_S)
+            if self._journal.call("HGET", keys.NODES, self._node) not in (before, None):
+                return True
+        return False
+
+    def beat(self, replaced: Callable[[], None]) -> None:
+        """Say that this process lives. `replaced` is called if another one has its name by now. Never blocks."""
+
+        def known(reply: Any) -> None:
+            if reply is None:  # a sweeper took us for dead and forgot us
+                self._journal.submit(_ignore, "HSETNX", keys.NODE_MEMBERS, self._node, self._self.written())
+            elif isinstance(reply, bytes) and Member.read(reply).instance != self._self.instance:
+                replaced()
+
+        nodes.heartbeat(self._journal, self._node, _ignore)
+        self._journal.submit(known, "HGET", keys.NODE_MEMBERS, self._node)
+
+    def begin_to_leave(self) -> bool:
+        """Tell the others that this one goes. Answers whether any stays. Raises StoreError."""
+        self._self = replace(self._self, is_leaving=True)
+        self._journal.call("HSET", keys.NODE_MEMBERS, self._node, self._self.written())
+        said, dead = members(self._journal), nodes.declared_dead(self._journal)
+        there = set(nodes.heartbeats(self._journal)) - dead - {self._node}
+        return any(not said.get(node, Member()).is_leaving for node in there)
+
+    def leave(self) -> None:
+        """This one is gone in good order; its sessions hibernate already. Raises StoreError."""
+        nodes.leave(self._journal, self._node)
+
+
+def _ignore(_reply: Any) -> None:
+    """Nobody can act on it: the next beat comes soon."""

@@ -19,12 +19,15 @@ class UnfitError(ValueError):
 
 
 class Secret:
-    """A text that must not be shown. Only `value()` gives it away; repr, str and logs hide it."""
+    """A text that must not be shown. Only `value()` gives it away; repr, str and logs hide it. `file` is where it was
+    read from, "" if it stood in the configuration itself.
+    """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "file")
 
-    def __init__(self, text: str = "") -> None:
+    def __init__(self, text: str = "", *, file: str = "") -> None:
         self._text = text
+        self.file = file
 
     def value(self) -> str:
         """The text itself: for the one place that needs it."""
@@ -54,6 +57,7 @@ class Declared:
     help: str = ""
     secret: bool = False
     row: type | None = None
+    private: bool = False
 
     def bounds(self) -> str:
         """The bounds for a reader, e.g. `0 to 600 s`; empty without any."""
@@ -167,8 +171,9 @@ def _secret(raw: Any, text: str | None) -> Secret:
         raise UnfitError("a text is needed")
     if not given.startswith("file:"):
         return Secret(given)
+    file = given.removeprefix("file:")
     try:
-        return Secret(Path(given.removeprefix("file:")).read_text(encoding="utf-8").strip())
+        return Secret(Path(file).read_text(encoding="utf-8").strip(), file=file)
     except (OSError, UnicodeDecodeError) as error:
         raise UnfitError(f"the file cannot be read: {error}") from error
 

@@ -78,14 +78,17 @@ def setting(
     choices: Iterable[Any] | None = None,
     help: str = "",  # noqa: A002 - the word everybody knows from click and argparse
     secret: bool = False,
+    private: bool = False,
 ) -> Any:
     """Declare one setting of a section.
 
     `default` may be a list (it is copied). `least` and `most` bound numbers, in `unit`, and the length of lists.
     `choices` lists the only values there are. `secret` hides the value in every report; give such a field the type
-    `Secret`, whose value in the file may be `"file:PATH"`.
+    `Secret`, whose value in the file may be `"file:PATH"`. `private`: it names a file that nobody else may read
+    (`gateway.file_modes`).
     """
-    said = Declared(unit, least, most, None if choices is None else tuple(choices), help, secret)
+    allowed = None if choices is None else tuple(choices)
+    said = Declared(unit, least, most, allowed, help, secret, private=private)
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata={_META: said})
     return dataclasses.field(default=default, metadata={_META: said})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gateway import configuration
+from gateway import configuration, file_modes
 from gateway.settings import ConfigError, file_faults, load, reference, warnings
 
 
@@ -22,17 +22,17 @@ def check(file: Path) -> int:
     """Report everything that is wrong in FILE and the environment, all at once, as a start would find it.
 
     Files that are named must be usable; their names are relative to the working directory. Warnings say what has no
-    effect; they are no failure.
+    effect, and which files with secrets everybody may read; they are no failure.
 
     Example: wakegate config check config/wakegate.toml
     """
     try:
         settings = load(configuration.sections(), files=[file], environ=os.environ)
-        faults = tuple(file_faults(settings))
+        faults = (*file_faults(settings), *file_modes.faults(settings, [file]))
     except ConfigError as error:
         faults = error.faults
     else:
-        for warning in warnings(settings):
+        for warning in (*warnings(settings), *file_modes.warnings(settings, [file])):
             click.echo(f"warning: {warning}", err=True)
     for fault in faults:
         click.echo(fault, err=True)

@@ -38,7 +38,7 @@ def self_signed(data_dir: Path, domains: Iterable[str]) -> tuple[Path, Path]:
     certificate, key = directory / "self-signed.crt", directory / "self-signed.key"
     names = list(domains)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(directory / "lock"):
             if not _is_fit(certificate, key, names):
                 _make(certificate, key, names)

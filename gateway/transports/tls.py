@@ -25,9 +25,13 @@ class TlsSettings:
     """[tls] The server's certificate."""
 
     certificate: str = setting(
-        "", help='PEM file with the certificate and its chain. "" = a self-signed one is made in data_dir.'
+        "",
+        private=True,
+        help='PEM file with the certificate and its chain. "" = a self-signed one is made in data_dir.',
     )
-    key: str = setting("", help='PEM file with the private key. "" = it is in the file of the certificate.')
+    key: str = setting(
+        "", private=True, help='PEM file with the private key. "" = it is in the file of the certificate.'
+    )
     required: bool = setting(
         True, help="Clients must use TLS. false: loopback benchmarks and tests only; then SASL PLAIN works without TLS."
     )

@@ -66,7 +66,7 @@ def retry_after_s(value: str | None, *, now: float) -> float | None:
         return min(float(text), LONGEST_WISH_S)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: a number in it is larger than any date's
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

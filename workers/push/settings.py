@@ -30,16 +30,18 @@ class AppSettings:
     topic: str = setting("", help="APNs: the app's bundle ID.")
     team_id: str = setting("", help="APNs with a key: the ten characters that name your team at Apple.")
     key_id: str = setting("", help="APNs with a key: the ten characters that name the key.")
-    key_file: str = setting("", help="APNs with a key: the .p8 file.")
+    key_file: str = setting("", private=True, help="APNs with a key: the .p8 file.")
     certificate_file: str = setting(
-        "", help="APNs without a key: PEM file with the app's push certificate and its private key."
+        "", private=True, help="APNs without a key: PEM file with the app's push certificate and its private key."
     )
     environment: str = setting(
         "production",
         choices=("production", "sandbox", "auto"),
         help="APNs: where device tokens come from; auto tries the other one once if the first does not know a token.",
     )
-    service_account_file: str = setting("", help="FCM: the JSON file of a service account that may send messages.")
+    service_account_file: str = setting(
+        "", private=True, help="FCM: the JSON file of a service account that may send messages."
+    )
     endpoint: str = setting("", help='"" = the vendor\'s; "https://127.0.0.1:2197" = the local sandbox.')
     sandbox_endpoint: str = setting(
         "", help='APNs: the same for the sandbox environment; "" = `endpoint` where that is set, else the vendor\'s.'
@@ -48,7 +50,9 @@ class AppSettings:
         "", help='PEM file with the certificate authorities to trust for `endpoint`; "" = the system\'s.'
     )
     vapid_key_file: str = setting(
-        "", help="Web Push: PEM file with the P-256 key that signs (RFC 8292); clients subscribe with its public half."
+        "",
+        private=True,
+        help="Web Push: PEM file with the P-256 key that signs (RFC 8292); clients subscribe with its public half.",
     )
     vapid_public_key: str = setting(
         "", help="Web Push: that public half, base64url, which clients are told; `wakegate push check` prints it."

@@ -74,6 +74,9 @@ ANSWERS: Final[Mapping[tuple[int, str], Reaction]] = {
     (503, "Shutdown"): _server("Shutdown", Action.RECONNECT_ONLY),
 }
 
+LATEST_MS: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999, beyond which there are no dates."""
+
 
 class _Body(msgspec.Struct):
     reason: str = ""
@@ -119,4 +122,4 @@ def _read(body: bytes) -> tuple[str, int | None]:
         said = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "", None
-    return said.reason, None if said.timestamp is None else int(said.timestamp)
+    return said.reason, None if said.timestamp is None or not 0 <= said.timestamp <= LATEST_MS else int(said.timestamp)

@@ -1,0 +1,1 @@
+"""Promises of docs/security.md that no other test shows."""

@@ -96,11 +96,30 @@ class Listener:
         self._acceptors = [gevent.spawn(self._accept, sock) for sock in self._sockets]
 
     def stop_accepting(self) -> None:
-        """Listen no more; connections that are there go on. The kernel gives new ones to the other processes."""
+        """Listen no more; connections that are there go on. The kernel gives new ones to the other processes.
+
+        Whoever was connected by the kernel already waits in this socket's queue, which no other process sees: those are
+        taken first, or they would be reset.
+        """
         gevent.killall(self._acceptors)
         for sock in self._sockets:
+            self._take_queued(sock)
             sock.close()
         self._acceptors, self._sockets = [], []
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """Take the handshakes of direct TLS with another certificate from now on."""
+        if self._direct_tls is not None:
+            self._direct_tls = context
+
+    def _take_queued(self, sock: Any) -> None:
+        sock.settimeout(0)
+        for _ in range(_BACKLOG):
+            try:
+                connection, address = sock.accept()
+            except OSError:  # BlockingIOError: the queue is empty
+                return
+            self._admit(connection, address)
 
     def _accept(self, sock: Any) -> None:
         """The greenlet of one listening socket."""

@@ -202,6 +202,19 @@ def handled_count_too_high(h: int, sent: int) -> StreamError:
     return StreamError(StreamCondition.UNDEFINED_CONDITION, text, extra=extra)
 
 
+class SeeOtherHost(StreamError):
+    """RFC 6120 §4.9.3.19: the client shall go on at another `address`, "host:port"."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(StreamCondition.SEE_OTHER_HOST)
+        self.address = address
+
+    def to_bytes(self) -> bytes:
+        """As `StreamError`; the condition carries the address."""
+        condition = f"<{self.condition} xmlns='{ns.STREAM_ERRORS}'>{escape(self.address)}</{self.condition}>"
+        return b"<stream:error>%b</stream:error>" % condition.encode()
+
+
 def roster_full() -> StanzaError:
     """RFC 6121 §2.3.3: what a user is told whose roster takes no more items."""
     return StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "the roster is full")

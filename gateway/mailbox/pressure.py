@@ -38,8 +38,8 @@ class Pressure:
     """Counts what one journal was asked and what it has answered. Answers may come in another order."""
 
     __slots__ = (
-        "_asked_at", "_heard_at", "_marked_at", "_marked_by", "_room", "_taken", "_told_at", "bytes", "delay_s",
-        "refused", "waiting",
+        "_asked_at", "_heard_at", "_lost_at", "_marked_at", "_marked_by", "_room", "_taken", "_told_at", "bytes",
+        "delay_s", "refused", "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -55,6 +55,7 @@ class Pressure:
         self._marked_by = 0
         self._marked_at = 0.0
         self._asked_at = self._heard_at = time.monotonic()
+        self._lost_at = 0.0
         self._room = Event()
         self._told_at = -TOLD_EVERY_S
 
@@ -77,10 +78,19 @@ class Pressure:
 
     def heard(self) -> None:
         """Redis has answered a group of operations."""
-        self._heard_at = time.monotonic()
+        self._heard_at, self._lost_at = time.monotonic(), 0.0
         if not self.is_crowded:
             self._room.set()
             self._room.clear()
+
+    def lost(self) -> None:
+        """The connection is gone, or Redis refuses everything for the moment."""
+        self._lost_at = self._lost_at or time.monotonic()
+
+    def connected(self) -> None:
+        """There is a connection again. If something waits, only an answer will tell that Redis is back."""
+        if not self.waiting:
+            self._lost_at = 0.0
 
     def full(self, refused: int) -> None:
         """Redis is full: so many operations were refused."""
@@ -92,8 +102,10 @@ class Pressure:
 
     @property
     def silent_s(self) -> float:
-        """For how long Redis has answered nothing though it was asked; 0 while nothing waits."""
-        return time.monotonic() - max(self._asked_at, self._heard_at) if self.waiting else 0.0
+        """For how long Redis has answered nothing though it was asked, or has not been there; 0 if all is well."""
+        now = time.monotonic()
+        unanswered_s = now - max(self._asked_at, self._heard_at) if self.waiting else 0.0
+        return max(unanswered_s, now - self._lost_at if self._lost_at else 0.0)
 
     @property
     def is_silent(self) -> bool:

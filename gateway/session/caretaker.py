@@ -14,6 +14,7 @@ from gateway.mailbox.errors import StoreError
 from gateway.mailbox.library import function
 from gateway.mailbox.model import Grip
 from gateway.sections import LimitSettings
+from gateway.session.away import LOOK_S, Patience
 from gateway.session.node import Node
 from gateway.telemetry import get_logger
 from gateway.xmpp.errors import StreamCondition, StreamError
@@ -43,6 +44,7 @@ class Caretaker:
         self._node = node
         self._greenlets: list[gevent.Greenlet] = []
         self._orphans: set[str] = set()
+        self._patience = Patience(node)
 
     def start(self) -> None:
         """Begin."""
@@ -50,6 +52,7 @@ class Caretaker:
             (HEARTBEAT_S, self.beat),
             (TAILS_S, self.check_tails),
             (SILENCE_S, self.look_at_silence),
+            (LOOK_S, self._patience.look),
         )
         self._greenlets = [gevent.spawn(self._every, period, chore) for period, chore in chores]
 

@@ -22,7 +22,7 @@ from gateway.session.smacks import Smacks
 from gateway.session.stream import CLOSE
 from gateway.telemetry import get_logger
 from gateway.xmpp import ns
-from gateway.xmpp.errors import StreamCondition, StreamError
+from gateway.xmpp.errors import StreamCondition, StreamError, store_away
 from gateway.xmpp.parser import ParserLimits, StreamClosed, StreamOpened, StreamParser
 from gateway.xmpp.stanza import Element
 
@@ -93,7 +93,7 @@ class Connection:
             self._refuse(error)
         except StoreError as error:
             log.warning("connection_lost_store", error=str(error))
-            self._refuse(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
+            self._refuse(store_away())
         except Exception:  # top of a greenlet: whatever happened, the client is told and the session sleeps
             log.exception("connection_failed", peer=self._link.peer)
             self._refuse(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
@@ -128,6 +128,7 @@ class Connection:
         if self._link.backlog > MOST_BACKLOG:
             self._wait_until_taken()
         if self.session is not None:
+            self._wait_for_store()
             return self._link.read()
         left_s = self._deadline - time.monotonic()
         try:
@@ -152,9 +153,19 @@ class Connection:
             taken.wait(1.0)
         link.on_drained = former
 
+    def _wait_for_store(self) -> None:
+        """Too much waits for the store: what this client sends stays in its socket, and in the end with it."""
+        pressure = self._node.mailbox.journal.pressure
+        while pressure.is_crowded and not self._ended and not self._link.closed:
+            pressure.wait_for_room(1.0)
+
     def _opened(self, event: StreamOpened) -> None:
         if self._negotiation is None:
             raise StreamError(StreamCondition.NOT_AUTHORIZED, "the stream is open already")
+        if self._node.mailbox.journal.pressure.is_silent:
+            self._stream_open = True
+            self._negotiation.answer_header(event.attrs)
+            raise store_away()
         self._stream_open = True
         self._lang = stream.foreign(event.lang)
         self._negotiation.opened(event.attrs)
@@ -246,6 +257,17 @@ class Connection:
             session.cursor.ask(self.probed_at)
         else:
             self.write(b" ")
+
+    @property
+    def is_serving(self) -> bool:
+        """Its end has not begun."""
+        return not self._ended
+
+    def lose_patience(self) -> None:
+        """The store has not answered for too long: what is on its way gets no outcome on this connection."""
+        if self.session is not None:
+            self.session.has_failed = True
+        self.end(store_away())
 
     def end(self, error: StreamError | None) -> None:
         """Close, from any greenlet and from callbacks that must not block."""

@@ -215,6 +215,18 @@ class SeeOtherHost(StreamError):
         return b"<stream:error>%b</stream:error>" % condition.encode()
 
 
+def memory_full() -> StanzaError:
+    """RFC 6120 §8.3.3.18: what somebody is told whose stanza would be stored where there is no room at the moment."""
+    return StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "the server has no memory left: try again later")
+
+
+def store_away() -> StreamError:
+    """RFC 6120 §4.9.3.6: nothing can be promised at the moment. Not remote-connection-failed, which is not for causes
+    within the service (§4.9.3.15).
+    """
+    return StreamError(StreamCondition.INTERNAL_SERVER_ERROR, "the store does not answer: come back later, and resume")
+
+
 def roster_full() -> StanzaError:
     """RFC 6121 §2.3.3: what a user is told whose roster takes no more items."""
     return StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "the roster is full")

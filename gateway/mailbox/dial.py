@@ -8,50 +8,115 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any, Final, Protocol
 
 import hiredis
 
-from gateway.mailbox.errors import StoreUnavailable
+from gateway.mailbox.errors import StoreMisconfigured, StoreUnavailable
 from gateway.settings import ConfigError
 
 Part = bytes | str | int
 """one argument of a command"""
 
+_MISCONFIGURED: Final = (
+    "WRONGPASS",
+    "NOAUTH",
+    "NOPERM",
+    "DENIED",
+    "ERR AUTH",
+    "ERR Client sent AUTH",
+    "ERR invalid password",
+    "ERR invalid DB",
+    "ERR DB index",
+    "ERR SELECT is not allowed",
+    "ERR unknown command",
+)
+"""what Redis says to a client that was told wrongly how to speak to it: no patience will change that"""
+
+_PASSING_TLS: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+"""the other side went away in the middle of a handshake, as a server does that is just being started or stopped"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How TLS is spoken: file names, "" for the system's certificate authorities and for no client certificate.
+
+    `verifies_name`: the certificate has to name the host that was asked for; otherwise it only has to come from one of
+    the authorities.
+    """
+
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    verifies_name: bool = True
+
+    def context(self) -> ssl.SSLContext:
+        """Raises ConfigError, which names the setting, for a file that cannot be used."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file or None)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"redis.tls_ca_file: {self.ca_file}: {_reason(error, '')}") from error
+        context.check_hostname = self.verifies_name
+        if self.certificate_file:
+            try:
+                context.load_cert_chain(self.certificate_file, self.key_file or None, password=_no_password)
+            except (OSError, ssl.SSLError) as error:
+                raise ConfigError(
+                    f"redis.tls_certificate_file: {self.certificate_file}: {_reason(error, 'tls_key_file')}"
+                ) from error
+        return context
+
+
+def _no_password() -> str:
+    """A key that is encrypted is not asked for at a terminal that nobody sits at."""
+    return ""
+
+
+def _reason(error: OSError, other: str) -> str:
+    """What is wrong with a file, or with `other` that belongs to it."""
+    if isinstance(error, FileNotFoundError):
+        return f"there is no such file{f', or none of {other}' if other else ''}"
+    if isinstance(error, ssl.SSLError):
+        return f"not a PEM file{f', or not with this {other}' if other else ''} ({error.reason or 'no certificate'})"
+    return str(error.strerror or error)
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a Redis listens: a unix socket's `path`, or `host` and `port`."""
+    """Where a Redis listens: a unix socket's `path`, or `host` and `port`; and how one gets in."""
 
     path: str = ""
     host: str = "localhost"
     port: int = 6379
-    is_tls: bool = False
+    tls: Tls | None = None
     username: str = "default"
     password: str = field(default="", repr=False)
     db: int = 0
 
-    @classmethod
-    def parse(cls, url: str) -> Address:
-        """Read redis://, rediss:// or unix://. Raises ConfigError, without repeating a password."""
-        try:
-            parts = urlsplit(url)
-            options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-            is_unix = parts.scheme == "unix"
-            if parts.scheme not in ("redis", "rediss", "unix") or (is_unix and not parts.path):
-                raise ConfigError("redis.url: redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH is needed")
-            return cls(
-                path=unquote(parts.path) if is_unix else "",
-                host=parts.hostname or "localhost",
-                port=parts.port or 6379,
-                is_tls=parts.scheme == "rediss",
-                username=unquote(parts.username or "") or "default",
-                password=unquote(parts.password or ""),
-                db=int(options.get("db") or ("0" if is_unix else parts.path.strip("/") or "0")),
-            )
-        except ValueError as error:
-            raise ConfigError("redis.url: port and database are numbers") from error
+    def __str__(self) -> str:
+        return self.path or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
+
+    def locate(self, _timeout_s: float) -> Address:
+        """See `Source`: it is always here."""
+        return self
+
+    def dial(self, timeout_s: float) -> socket.socket:
+        """See `Source`."""
+        return dial(self, timeout_s)
+
+
+class Source(Protocol):
+    """Where connections to the Redis that may be written to come from. It may be another one each time."""
+
+    def locate(self, timeout_s: float) -> Address:
+        """The address of the server that is master now. Raises OSError, StoreUnavailable."""
+
+    def dial(self, timeout_s: float) -> socket.socket:
+        """A connection to it, ready for commands, that keeps `timeout_s`. Raises OSError, StoreUnavailable;
+        StoreMisconfigured if trying again will not help.
+        """
 
 
 def packed(command: tuple[Part, ...]) -> bytes:
@@ -59,32 +124,50 @@ def packed(command: tuple[Part, ...]) -> bytes:
     return bytes(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub knows one-element tuples only
 
 
-def dial(address: Address, timeout_s: float) -> socket.socket:
-    """Connect, authenticate, choose the database. Raises OSError, StoreUnavailable. The socket keeps `timeout_s`."""
-    connection = _connect(address, timeout_s)
+def dial(address: Address, timeout_s: float, *, connect_s: float | None = None) -> socket.socket:
+    """Connect, authenticate, choose the database. The socket keeps `timeout_s`; `connect_s` bounds all this.
+
+    Raises OSError, StoreUnavailable; StoreMisconfigured if trying again will not help.
+    """
+    connection = _connect(address, connect_s or timeout_s)
     try:
         if address.password:
             ask(connection, "AUTH", address.username, address.password)
         if address.db:
             ask(connection, "SELECT", address.db)
+        connection.settimeout(timeout_s)
+    except ssl.SSLError as error:  # TLS 1.3 tells only now that it wanted a client's certificate
+        connection.close()
+        raise _tls_fault(address, error) from error
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def ask(connection: socket.socket, *command: Part) -> object:
+def ask(connection: socket.socket, *command: Part) -> Any:
     """One command and its reply, while nothing else is on its way. Raises OSError, StoreUnavailable."""
-    connection.sendall(packed(command))
+    return ask_all(connection, [command])[0]
+
+
+def ask_all(connection: socket.socket, commands: Sequence[tuple[Part, ...]]) -> list[Any]:
+    """Several commands at once, and their replies. Raises OSError, StoreUnavailable at the first that is refused."""
+    connection.sendall(b"".join(packed(command) for command in commands))
     reader = hiredis.Reader()
-    while (reply := reader.gets()) is False:
-        data = connection.recv(65536)
-        if not data:
-            raise StoreUnavailable("Redis closed the connection")
-        reader.feed(data)
-    if isinstance(reply, hiredis.ReplyError):
-        raise StoreUnavailable(f"Redis refused {command[0]!s}: {reply}")
-    return reply
+    found: list[Any] = []
+    while len(found) < len(commands):
+        reply = reader.gets()
+        if reply is False:
+            data = connection.recv(65536)
+            if not data:
+                raise StoreUnavailable("Redis closed the connection")
+            reader.feed(data)
+        elif isinstance(reply, hiredis.ReplyError):
+            kind = StoreMisconfigured if str(reply).startswith(_MISCONFIGURED) else StoreUnavailable
+            raise kind(f"Redis refused {commands[len(found)][0]!s}: {reply}")
+        else:
+            found.append(reply)
+    return found
 
 
 def _connect(address: Address, timeout_s: float) -> socket.socket:
@@ -97,13 +180,25 @@ def _connect(address: Address, timeout_s: float) -> socket.socket:
             connection.close()
             raise
         return connection
+    context = address.tls.context() if address.tls else None
     connection = socket.create_connection((address.host, address.port), timeout=timeout_s)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if address.is_tls:
-            return ssl.create_default_context().wrap_socket(connection, server_hostname=address.host)
+        if context is not None:
+            return context.wrap_socket(connection, server_hostname=address.host)
+    except ssl.SSLError as error:
+        connection.close()
+        raise _tls_fault(address, error) from error
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _tls_fault(address: Address, error: ssl.SSLError) -> Exception:
+    if isinstance(error, _PASSING_TLS):
+        return StoreUnavailable(f"Redis at {address} went away in the TLS handshake")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return StoreMisconfigured(f"the certificate of Redis at {address} was not accepted: {error.verify_message}")
+    return StoreMisconfigured(f"no TLS with Redis at {address}: {error.reason or error}")

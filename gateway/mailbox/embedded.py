@@ -24,7 +24,6 @@ from typing import IO, Final
 
 from gateway.errors import WakegateError
 from gateway.process import dies_with_parent
-from gateway.settings import ConfigError
 from gateway.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -88,17 +87,9 @@ def socket_path(data_dir: Path) -> Path:
 
 
 def resolve(url: str, data_dir: Path) -> str:
-    """The address to connect to: that of the embedded server for `embedded`, else `url` itself.
-
-    Raises ConfigError for an address of a kind that is unknown or not supported yet.
-    """
+    """The address to connect to: that of the embedded server for `embedded`, else `url` itself."""
     if url == EMBEDDED:
         return f"unix://{socket_path(data_dir)}"
-    scheme = url.partition("://")[0]
-    if scheme in ("redis+sentinel", "redis+cluster"):
-        raise ConfigError(f"redis.url: {scheme}:// is not supported yet; use redis://, rediss:// or unix://")
-    if scheme not in ("redis", "rediss", "unix") or "://" not in url:
-        raise ConfigError('redis.url: "embedded", redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH is needed')
     return url
 
 
@@ -128,8 +119,8 @@ class EmbeddedServer:
 
         Raises DataDirInUseError when another process manages it, EmbeddedServerError when it does not come up.
         """
-        self._home.mkdir(parents=True, exist_ok=True)
-        _private_directory(self._socket.parent)
+        for directory in (self._home, self._socket.parent):
+            _private_directory(directory)
         self._owner_lock = _take_lock(self._home / "owner.lock", OWNER_TIMEOUT_S)
         if self._owner_lock is None:
             raise DataDirInUseError(
@@ -322,7 +313,9 @@ def _holder(path: Path) -> str:
 
 
 def _private_directory(path: Path) -> None:
-    """Make the socket's directory ours alone; in a shared temporary directory somebody may have been there first."""
+    """Make a directory ours alone: everything is in its files, and whoever reaches its socket may do anything. In a shared
+    temporary directory somebody may have been there first.
+    """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.lstat()
     if status.st_uid != os.getuid() or path.is_symlink():

@@ -24,10 +24,11 @@ import gevent
 import hiredis
 from gevent.event import AsyncResult, Event
 
-from gateway.mailbox import answers, library
-from gateway.mailbox.dial import Address, Part, ask, dial, packed
-from gateway.mailbox.errors import StoreError, StoreUnavailable
+from gateway.mailbox import answers, library, redis_url
+from gateway.mailbox.dial import Part, Source, ask, packed
+from gateway.mailbox.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from gateway.mailbox.pressure import Pressure
+from gateway.settings import ConfigError
 from gateway.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -54,15 +55,15 @@ _EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
 class Journal:
     """A pipelined connection to one Redis server.
 
-    `url` is redis://, rediss:// or unix:// (else ConfigError); `timeout_s` bounds the wait for an answer before
-    reconnecting.
+    `source` is an address of one server or of its sentinels (else ConfigError), or what connects to it; `timeout_s`
+    bounds the wait for an answer before reconnecting.
     """
 
     is_sharded = False
     """Buckets may lie on different servers, so that nothing that touches two of them is one step."""
 
-    def __init__(self, url: str, *, timeout_s: float = 10.0) -> None:
-        self._address = Address.parse(url)
+    def __init__(self, source: str | Source, *, timeout_s: float = 10.0) -> None:
+        self._source = redis_url.source(source)
         self._timeout_s = timeout_s
         self._queued: deque[Waiting] = deque()
         self._sent: deque[Waiting] = deque()
@@ -73,6 +74,7 @@ class Journal:
         self._idle.set()
         self._up = Event()
         self._lost_why = ""
+        self._refused = Event()
         self._runner: gevent.Greenlet | None = None
         self.pressure = Pressure()
         self.on_reconnect: Callable[[], None] | None = None
@@ -101,10 +103,14 @@ class Journal:
         return len(self._queued) + len(self._sent)
 
     def wait_up(self, timeout_s: float) -> None:
-        """Wait for the connection; raises StoreUnavailable after `timeout_s` seconds."""
-        if not self._up.wait(timeout_s):
-            why = f": {self._lost_why}" if self._lost_why else ""
-            raise StoreUnavailable(f"Redis did not answer within {timeout_s:g} s{why}")
+        """Wait for the connection; raises StoreUnavailable after `timeout_s` seconds, StoreMisconfigured at once."""
+        gevent.wait((self._up, self._refused), timeout=timeout_s, count=1)
+        if self._up.is_set():
+            return
+        if self._refused.is_set():
+            raise StoreMisconfigured(self._lost_why)
+        why = f": {self._lost_why}" if self._lost_why else ""
+        raise StoreUnavailable(f"Redis did not answer within {timeout_s:g} s{why}")
 
     def submit(self, callback: Callback, *command: Part, weight: int = 1) -> None:
         """Queue one command; `callback` gets its reply. Never blocks.
@@ -166,15 +172,17 @@ class Journal:
                 connection = self._connect()
                 self._restore_unanswered()
                 pause_s = 0.02
+                self._refused.clear()
                 self._up.set()
+                self.pressure.connected()
                 writer = gevent.spawn(self._write, connection)
                 self._tell_reconnected()
                 self._read(connection)
-            except (OSError, StoreUnavailable, hiredis.HiredisError) as lost:
-                self._lost_why = str(lost)
-                log.warning("redis_lost", error=self._lost_why, waiting=self.waiting)
+            except (OSError, StoreUnavailable, ConfigError, hiredis.HiredisError) as lost:
+                self._note_loss(lost)
             finally:
                 self._up.clear()
+                self.pressure.lost()
                 if writer is not None:
                     writer.kill()
                 if connection is not None:
@@ -182,9 +190,18 @@ class Journal:
             gevent.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
+    def _note_loss(self, lost: Exception) -> None:
+        self._lost_why = str(lost)
+        if isinstance(lost, StoreMisconfigured | ConfigError):
+            self._refused.set()
+            log.error("redis_does_not_let_us_in", error=self._lost_why, waiting=self.waiting)
+        else:
+            self._refused.clear()
+            log.warning("redis_lost", error=self._lost_why, waiting=self.waiting)
+
     def _connect(self) -> socket.socket:
         """Connect, and see to it that Redis has the library."""
-        connection = dial(self._address, self._timeout_s)
+        connection = self._source.dial(self._timeout_s)
         try:
             library.ensure(partial(ask, connection))
         except BaseException:

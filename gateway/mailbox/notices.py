@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable
 import gevent
 import hiredis
 
-from gateway.mailbox import keys
-from gateway.mailbox.dial import Address, ask, dial, packed
+from gateway.mailbox import keys, redis_url
+from gateway.mailbox.dial import Source, ask, packed
 from gateway.mailbox.errors import StoreUnavailable
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.model import Placed
@@ -75,7 +75,7 @@ class Subscriber:
 
     def __init__(
         self,
-        url: str,
+        source: str | Source,
         node: str,
         *,
         on_entry: Callable[[str, int, bytes], None],
@@ -83,7 +83,7 @@ class Subscriber:
         on_removed: Callable[[str, str], None],
         on_connected: Callable[[], None],
     ) -> None:
-        self._address = Address.parse(url)
+        self._source = redis_url.source(source)
         self._channel = keys.NOTICES + node
         self._on_entry = on_entry
         self._on_conflict = on_conflict
@@ -106,7 +106,7 @@ class Subscriber:
         while True:
             connection = None
             try:
-                connection = dial(self._address, PING_AFTER_S)
+                connection = self._source.dial(PING_AFTER_S)
                 ask(connection, "SUBSCRIBE", self._channel)
                 self._on_connected()
                 pause_s = 0.05

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.mailbox.embedded import resolve
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.notices import Subscriber
 from gateway.mailbox.settings import RedisSettings
@@ -13,7 +12,7 @@ from gateway.mailbox.settings import RedisSettings
 
 def open_journal(redis: RedisSettings, data_dir: Path) -> Journal:
     """The journal for `[redis] url`; it is not started yet. Raises ConfigError for an address that cannot be meant."""
-    return Journal(resolve(redis.url, data_dir), timeout_s=redis.timeout_s)
+    return Journal(redis.servers(data_dir).source(), timeout_s=redis.timeout_s)
 
 
 def open_subscriber(
@@ -28,7 +27,7 @@ def open_subscriber(
 ) -> Subscriber:
     """Who listens to the notices for `node` (see `notices.Subscriber`); it is not started yet. Raises ConfigError."""
     return Subscriber(
-        resolve(redis.url, data_dir),
+        redis.servers(data_dir).source(),
         node,
         on_entry=on_entry,
         on_conflict=on_conflict,

@@ -14,7 +14,6 @@ import redis
 
 from gateway.mailbox import embedded
 from gateway.mailbox.embedded import DataDirInUseError, EmbeddedServer, EmbeddedServerError, resolve, socket_path
-from gateway.settings import ConfigError
 
 OWNER = """
 import sys, time
@@ -178,9 +177,3 @@ def test_a_server_that_cannot_read_its_files_is_a_clear_error(tmp_path: Path) ->
 
 def test_urls_of_other_servers_are_passed_through(tmp_path: Path) -> None:
     assert "rediss://db.example:6380/1" == resolve("rediss://db.example:6380/1", tmp_path)
-
-
-@pytest.mark.parametrize("url", ["redis+sentinel://a/b", "redis+cluster://a", "http://a", "localhost", ""])
-def test_urls_that_cannot_work_are_refused_with_what_would(url: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="redis://"):
-        resolve(url, tmp_path)

@@ -1,0 +1,154 @@
+"""Redis Sentinel: who is master is asked anew at each connection, and watched while connections stand.
+
+A sentinel may know less than others for a while: the one that knows of the newest failover is believed, and the server
+itself has to say that it is master (ROLE). A connection ends when the master has changed, because a demoted master is
+told by the sentinels to close its clients; and one that hangs, or that they cannot reach, is left because they name
+another.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+from weakref import WeakKeyDictionary
+
+import gevent
+
+from gateway.mailbox.dial import Address, ask, dial
+from gateway.mailbox.errors import StoreMisconfigured, StoreUnavailable
+from gateway.telemetry import get_logger
+
+log = get_logger(__name__)
+
+SENTINEL_S: Final = 1.0
+"""how long one sentinel may take to answer before the next one is asked"""
+
+CONNECT_S: Final = 2.0
+"""how long a server that is said to be master may take to let us in: after that, another may be"""
+
+WATCH_S: Final = 1.0
+"""how often one of the sentinels is asked, in turn and while there are connections, whether it is still that server"""
+
+
+@dataclass(frozen=True, slots=True)
+class Master:
+    """What a sentinel says: who is master, since which of the failovers, that are counted."""
+
+    address: Address
+    epoch: int
+
+
+class SentinelSource:
+    """See `dial.Source`. The sentinels at `addresses` watch `service`; `server` says how one gets in to its servers."""
+
+    def __init__(self, addresses: Sequence[Address], service: str, server: Address) -> None:
+        self._sentinels = tuple(addresses)
+        self._service = service
+        self._server = server
+        self._open: WeakKeyDictionary[socket.socket, Master] = WeakKeyDictionary()
+        self._watcher: gevent.Greenlet | None = None
+
+    def __str__(self) -> str:
+        return f'"{self._service}" of the sentinels {", ".join(map(str, self._sentinels))}'
+
+    def locate(self, timeout_s: float) -> Address:
+        """See `dial.Source`: found by connecting to it."""
+        connection, master = self._find(timeout_s)
+        connection.close()
+        return master.address
+
+    def dial(self, timeout_s: float) -> socket.socket:
+        """See `dial.Source`. The connection is shut down when another server has become master."""
+        connection, master = self._find(timeout_s)
+        self._open[connection] = master
+        if self._watcher is None or self._watcher.dead:
+            self._watcher = gevent.spawn(self._watch)
+        return connection
+
+    def _find(self, timeout_s: float) -> tuple[socket.socket, Master]:
+        """Ask all sentinels at once; of what they name, the newest that says so itself."""
+        named, why = self._opinions()
+        for master in sorted(named, key=lambda each: each.epoch, reverse=True):
+            try:
+                return self._connect(master.address, timeout_s), master
+            except (OSError, StoreUnavailable) as error:
+                why.append(error)
+        texts = "; ".join(dict.fromkeys(map(str, why)))
+        if why and all(isinstance(error, StoreMisconfigured) for error in why):
+            raise StoreMisconfigured(texts)
+        raise StoreUnavailable(f"no master of {self}: {texts}")
+
+    def _opinions(self) -> tuple[set[Master], list[Exception]]:
+        named: set[Master] = set()
+        why: list[Exception] = []
+
+        def listen(sentinel: Address) -> None:
+            try:
+                named.add(self._named_by(sentinel))
+            except (OSError, StoreUnavailable) as error:
+                why.append(error)
+
+        gevent.joinall([gevent.spawn(listen, sentinel) for sentinel in self._sentinels], timeout=3 * SENTINEL_S)
+        return named, why
+
+    def _named_by(self, sentinel: Address) -> Master:
+        """Raises StoreUnavailable if this sentinel cannot tell now, StoreMisconfigured if it never will."""
+        try:
+            with dial(sentinel, SENTINEL_S) as connection:
+                flat = ask(connection, "SENTINEL", "MASTER", self._service)
+        except StoreMisconfigured as error:
+            raise StoreMisconfigured(f"sentinel {sentinel}: {error}") from error
+        except (OSError, StoreUnavailable) as error:
+            if "No such master" in str(error):
+                raise StoreMisconfigured(f'sentinel {sentinel} watches no service "{self._service}"') from error
+            raise StoreUnavailable(f"sentinel {sentinel}: {error}") from error
+        said = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+        return Master(replace(self._server, host=said["ip"], port=int(said["port"])), int(said["config-epoch"]))
+
+    @staticmethod
+    def _connect(address: Address, timeout_s: float) -> socket.socket:
+        """Raises StoreUnavailable when it is no master, or cannot be reached."""
+        try:
+            connection = dial(address, timeout_s, connect_s=min(CONNECT_S, timeout_s))
+        except OSError as error:
+            raise StoreUnavailable(f"{address}: {error}") from error
+        try:
+            role = ask(connection, "ROLE")[0].decode()
+        except BaseException:
+            connection.close()
+            raise
+        if role != "master":
+            connection.close()
+            raise StoreUnavailable(f"{address} is named as master, but says that it is a {role}")
+        return connection
+
+    def _watch(self) -> None:
+        """Shut down connections to what is no longer the master. Ends with the last connection."""
+        for sentinel in itertools.cycle(self._sentinels):
+            gevent.sleep(WATCH_S)
+            if all(connection.fileno() < 0 for connection in list(self._open)):
+                return
+            try:
+                now = self._named_by(sentinel)
+                for connection, then in list(self._open.items()):
+                    if now.epoch > then.epoch and now.address != then.address and connection.fileno() >= 0:
+                        self._connect(now.address, SENTINEL_S).close()
+                        log.warning("redis_master_changed", former=str(then.address), now=str(now.address))
+                        _shut(connection)
+            except (OSError, StoreUnavailable) as error:
+                log.info("redis_master_not_confirmed", error=str(error))
+
+
+def _shut(connection: socket.socket) -> None:
+    """Whoever reads from it reads its end; closing it is theirs."""
+    try:
+        if isinstance(connection, ssl.SSLSocket):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not the polite end of TLS, which waits
+        else:
+            connection.shutdown(socket.SHUT_RDWR)
+    except OSError as error:
+        log.debug("redis_was_closed_already", error=str(error))

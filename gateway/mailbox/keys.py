@@ -39,6 +39,9 @@ REPORTS = ROOT + "reports"
 PROVIDER_TOKENS = ROOT + "push:tokens:"
 """prefix of strings: provider tokens shared by all push workers, by credential; expire by themselves."""
 
+LIMITS = ROOT + "limits:"
+"""prefix of strings, by gateway node: what it says of its limits (JSON); expire by themselves."""
+
 CAPS = ROOT + "caps"
 """hash: hash function, # and verification string (XEP-0115) -> nodes that such clients want to be told of."""
 
@@ -125,6 +128,9 @@ KEYS: dict[str, Key] = {
         "highest inbound count of that session this mailbox took; outlives the account, so it names a digest of it",
         "the sender's session may resume",
     ),
+    "transfers": Key(
+        "tr:{}", "hash", "origin and count -> delivery to another slot that is under way (msgpack)", "until confirmed"
+    ),
     "taken": Key("j:{}", "string", "highest serial this bucket took of that process's own deliveries", "an hour"),
     "directed": Key("dir:{}", "set", "JIDs that got directed presence (RFC 6121 section 4.6)", "until unavailable"),
     # per bucket
@@ -148,6 +154,7 @@ KEYS: dict[str, Key] = {
         "again:{}", "string", "the message push of this device, by its digest, that waits for a retry", "until then"
     ),
     "wake_slot": Key("wakeslot", "string", "when (ms) the next device of a dead gateway is woken", "seconds"),
+    "transferring": Key("trs", "zset", "account that has transfers -> ms when the first was written", "until confirmed"),
     "outbox": Key("out", "stream", "stanzas to bounce or to hand to another mailbox", "until delivered"),
     "fates": Key("fates", "hash", "fate -> number of messages", "for ever"),
     "owned": Key("node:{}", "set", "session ids owned by that node", "the node's"),

@@ -18,6 +18,7 @@ from gateway.mailbox.journal import Journal
 from gateway.mailbox.library import function
 from gateway.mailbox.model import Bound, Delivery, Grip, NotResumed, Origin, Placed, Resumed, Status
 from gateway.mailbox.settings import OfflineSettings, SmacksSettings
+from gateway.mailbox.transfers import Copied, ErrorFor, ErrorOf, Outcome, Transfers
 
 _STATUS = {status.encode(): status for status in Status}
 _ONLY = {(status.encode(), kept, b"", 0): Delivery(status, (), kept == 1) for status in Status for kept in (0, 1)}
@@ -34,6 +35,24 @@ _PROCESS_KEEP_MS = 3_600_000
 def placed(flat: Sequence[Any]) -> tuple[Placed, ...]:
     """Read `sid, node, position, …` as the library answers it."""
     return tuple(Placed(flat[i].decode(), flat[i + 1].decode(), int(flat[i + 2])) for i in range(0, len(flat), 3))
+
+
+def delivery(reply: Any) -> Outcome:
+    """Read what the operations `deliver` and `deliver_component` answer."""
+    if isinstance(reply, StoreError):
+        return reply
+    if len(reply) == 4 and not reply[2]:
+        return _ONLY[tuple(reply)]
+    told, n = placed(reply[4:]), reply[3]
+    return Delivery(_STATUS[reply[0]], told[:n], reply[1] == 1, reply[2].decode(), told[n:])
+
+
+def _no_error(_outcome: Status | StoreError) -> None:
+    """Its sender is told nothing."""
+
+
+def _untold(_placed: tuple[Placed, ...]) -> None:
+    """Owners find by themselves that queues have grown."""
 
 
 class Mailbox:
@@ -62,6 +81,7 @@ class Mailbox:
         self._lead_ms = int(smacks.smacks_last_call * 1000)
         self._process = "@" + secrets.token_hex(8)
         self._serials = itertools.count(1)
+        self._transfers = Transfers(journal, limits=self.limits, read=delivery)
 
     def component_of(self, jid: str) -> str:
         """The domain of the external component at which this bare JID is; "" if it is at none."""
@@ -80,36 +100,54 @@ class Mailbox:
         flags: str,
         stanza: bytes,
         split: int = 0,
-        done: Callable[[Delivery | StoreError], None],
+        done: Callable[[Outcome], None],
+        error_of: ErrorOf = _no_error,
+        copied: Copied = _untold,
     ) -> None:
         """Put one stanza into the mailbox of `user` (a bare JID), by the rules of RFC 6121 section 8.
 
         `sender` is the sender's full JID, `kind` and `flags` are those of `entry`, `type` the stanza's type. `split` is
         where a child is added to the stanza: bytes before its end tag, for what may be archived. Without an `origin`
-        the delivery is still taken once by the mailbox, however often the journal has to send it.
+        the delivery is still taken once by the mailbox, however often the journal has to send it. `error_of` and
+        `copied` are asked, and told, where one step is not enough: see `Transfers.deliver`.
         """
-
-        def answered(reply: Any) -> None:
-            if isinstance(reply, StoreError):
-                done(reply)
-            elif len(reply) == 4 and not reply[2]:
-                done(_ONLY[tuple(reply)])
-            else:
-                told, n = placed(reply[4:]), reply[3]
-                done(Delivery(_STATUS[reply[0]], told[:n], reply[1] == 1, reply[2].decode(), told[n:]))
-
         operation, named, grip = "deliver", user, origin.grip if origin else None
         if component := self.component_of(user):
             operation, named = "deliver_component", component
         at = keys.prefix(named)
         epoch = grip.epoch if grip and origin and origin.counts else ""
-        self.journal.submit(
-            answered, "FCALL", _FCALL[operation], *((2, at, grip.at) if grip else (1, at)), user, resource, sender,
+        arguments = (
+            user, resource, sender,
             origin.sid if origin else self._process,
             origin.count if origin else next(self._serials),
             max(1, origin.keep_ms) if origin else _PROCESS_KEEP_MS,
             kind, type, flags, *self.limits, stanza, epoch, grip.sid if grip else "", sender.partition("/")[0], split,
         )  # fmt: skip
+        if grip and self.journal.is_sharded and grip.at != at:
+            self._transfers.deliver(grip, at, operation, arguments, done=done, error_of=error_of, copied=copied)
+            return
+        self.journal.submit(
+            lambda reply: done(delivery(reply)),
+            "FCALL", _FCALL[operation], *((2, at, grip.at) if grip else (1, at)), *arguments,
+        )  # fmt: skip
+
+    def _go_on(self, at: str, user: str) -> None:
+        """What a lost session of the account had under way comes before what its next one sends."""
+        if self.journal.is_sharded:
+            self.pick_up(at, user, done=lambda _outcome: None)
+
+    def pick_up(
+        self,
+        at: str,
+        account: str,
+        *,
+        done: Callable[[Outcome], None],
+        copied: Copied = _untold,
+        error_for: ErrorFor | None = None,
+        age_ms: int = 0,
+    ) -> int:
+        """See `Transfers.pick_up`."""
+        return self._transfers.pick_up(at, account, done=done, copied=copied, error_for=error_for, age_ms=age_ms)
 
     def append(
         self, grip: Grip, *, kind: str, flags: str, inbound: int | None, stanza: bytes, done: Callable[[Any], None]
@@ -211,6 +249,7 @@ class Mailbox:
         )  # fmt: skip
         if reply[0] != b"ok":
             return str(reply[0].decode())
+        self._go_on(at, user)
         return Bound(Grip(at, sid, 1), reply[1], reply[2].decode(), reply[3].decode(), placed(reply[4:]))
 
     def enable(self, grip: Grip, *, is_resumable: bool, max_ms: int, push_max_ms: int, base: int) -> int | None:
@@ -255,10 +294,20 @@ class Mailbox:
         `sent`: the position up to which it was written to. If that is all there is, the push for it waits `grace_ms`:
         it may have arrived, and the client may be back in a moment.
         """
-        reply = self.journal.call(
-            "FCALL", _FCALL["hibernate"], 1, grip.at, grip.sid, grip.epoch, self._lead_ms, sent, grace_ms
+        return str(self.journal.call(*self._hibernation(grip, sent, grace_ms))[0].decode())
+
+    def submit_hibernate(
+        self, grip: Grip, *, sent: int, grace_ms: int, done: Callable[[str | StoreError], None]
+    ) -> None:
+        """As `hibernate`, without waiting for it."""
+        self.journal.submit(
+            lambda reply: done(reply if isinstance(reply, StoreError) else reply[0].decode()),
+            *self._hibernation(grip, sent, grace_ms),
         )
-        return str(reply[0].decode())
+
+    def _hibernation(self, grip: Grip, sent: int, grace_ms: int) -> tuple[str | int, ...]:
+        called = ("FCALL", _FCALL["hibernate"], 1, grip.at, grip.sid, grip.epoch)
+        return (*called, self._lead_ms, sent, grace_ms)
 
     def resume(self, *, user: str, sid: str, h: int, owner: str) -> Resumed | NotResumed:
         """Take a session over, on whatever node it was; `h` as on the wire. Of two at once exactly one wins."""
@@ -271,6 +320,7 @@ class Mailbox:
             return NotResumed(h=reply[2], tail=reply[1])
         if reply[0] != b"ok":
             return NotResumed()
+        self._go_on(at, user)
         return Resumed(
             grip=Grip(at, sid, reply[1]), inbound=reply[2], acked=reply[3], tail=reply[4],
             former_node=reply[5].decode(), resource=reply[6].decode(), priority=int(reply[7]) if reply[7] else None,

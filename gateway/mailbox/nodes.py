@@ -22,6 +22,7 @@ class Chores:
     last_calls: tuple[str, ...]
     unfinished: tuple[str, ...]
     fading: tuple[str, ...] = ()
+    transferring: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Asleep:
 
 def heartbeat(journal: Journal, node: str, done: Callback) -> None:
     """Say that `node` lives. Its number only has to move; nobody's clock is compared with another's."""
-    journal.submit(done, "HINCRBY", keys.NODES, node, 1)
+    journal.submit(done, "FCALL", function("beat"), 1, keys.NODES, node)
 
 
 def leave(journal: Journal, node: str) -> None:
@@ -49,7 +50,7 @@ def leave(journal: Journal, node: str) -> None:
 
 def declare_dead(journal: Journal, node: str) -> None:
     """A supervisor saw `node` die: its sessions are hibernated at once instead of after the lease."""
-    journal.call("SADD", keys.DEAD_NODES, node)
+    journal.call("FCALL", function("mark_dead"), 1, keys.DEAD_NODES, node)
 
 
 def heartbeats(journal: Journal) -> dict[str, int]:
@@ -93,7 +94,7 @@ class Sweep:
     def chores(self, bucket: int, most: int = 100) -> Chores:
         """What fell due; push retries that did are back on the event stream already."""
         reply = self._call("chores", bucket, most)
-        return Chores(*(tuple(sid.decode() for sid in part) for part in (*reply[:3], reply[4])))
+        return Chores(*(tuple(sid.decode() for sid in part) for part in (*reply[:3], *reply[4:6])))
 
     def expire(self, bucket: int, sid: str) -> tuple[Placed, ...] | None:
         """End a session whose deadline has passed. None: somebody resumed it in time."""

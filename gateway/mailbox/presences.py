@@ -46,8 +46,8 @@ _NO_ANSWER: tuple[Any, ...] = (b"ok", (), (), ())
 
 READS, IS_READ = frozenset({"to", "both"}), frozenset({"from", "both"})
 
-_MEET, _MEET_ALL, _RECEIVE, _PRESENCE, _DIRECT = (
-    function(name) for name in ("meet", "meet_all", "receive", "presence", "direct")
+_MEET, _MEET_ALL, _MEET_SOME, _RECEIVE, _PRESENCE, _DIRECT = (
+    function(name) for name in ("meet", "meet_all", "meet_some", "receive", "presence", "direct")
 )
 
 
@@ -152,7 +152,7 @@ class Presences:
                 self.meet(name, full=full, bare=bare, stanza=body, asks=asks, then=done if asks else None)
             elif tells or asks:
                 met.append((name, tells, asks))
-        pieces = [met[i : i + MET] for i in range(0, len(met), MET)]
+        pieces = self._pieces(met)
         left += len(pieces)
         for piece in pieces:
             self._meet_all(
@@ -183,7 +183,7 @@ class Presences:
             if isinstance(reply, StoreError):
                 then()
                 return
-            told, flat, refusing, tail, stanzas = reply
+            told, flat, refusing, *answers = reply
             places, at = placed(flat), 0
             for (name, *_), n in zip(contacts, told, strict=False):
                 if n:
@@ -191,7 +191,10 @@ class Presences:
                     at += n
             for contact in refusing:
                 refused(contact.decode())
-            self._received(grip, tail, stanzas)
+            if self._journal.is_sharded:
+                self.receive(grip, answers[0])
+            else:
+                self._received(grip, *answers)
             if len(told) < len(contacts):  # a piece was enough for one operation
                 self._meet_all(
                     contacts[len(told) :], grip=grip, full=full, bare=bare, stanza=stanza, nodes=nodes,
@@ -201,11 +204,25 @@ class Presences:
                 then()
 
         how = [part for name, tells, asks in contacts for part in (name, "t" * tells + "a" * asks)]
-        self._journal.submit(
-            done, "FCALL", _MEET_ALL, len(contacts) + 1, *[keys.prefix(name) for name, *_ in contacts], grip.at,
-            grip.sid, grip.epoch, full, bare, stanza, nodes, *self._mailbox.limits, *how,
-            weight=1 + len(contacts) // 2,
-        )  # fmt: skip
+        who, weight = (full, bare, stanza, nodes, *self._mailbox.limits), 1 + len(contacts) // 2
+        prefixes = [keys.prefix(name) for name, *_ in contacts]
+        if self._journal.is_sharded:
+            self._journal.submit(done, "FCALL", _MEET_SOME, 1, prefixes[0], *who, *how, weight=weight)
+        else:
+            self._journal.submit(
+                done, "FCALL", _MEET_ALL, len(contacts) + 1, *prefixes, grip.at, grip.sid, grip.epoch, *who, *how,
+                weight=weight,
+            )  # fmt: skip
+
+    def _pieces(self, contacts: list[tuple[str, bool, bool]]) -> list[list[tuple[str, bool, bool]]]:
+        """What one operation can meet: so many contacts, on a cluster of one slot."""
+        groups = [contacts]
+        if self._journal.is_sharded:
+            slots: dict[str, list[tuple[str, bool, bool]]] = {}
+            for contact in contacts:
+                slots.setdefault(keys.prefix(contact[0]), []).append(contact)
+            groups = list(slots.values())
+        return [group[i : i + MET] for group in groups for i in range(0, len(group), MET)]
 
     def meet(
         self,

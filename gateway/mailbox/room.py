@@ -7,7 +7,7 @@ from typing import Final
 EVEN_WHEN_FULL: Final = frozenset(
     """
     append read handled ack overdue rest carbons enable hibernate peek resume close expire finish chores last_call
-    farewells audience shown fade faded component confirm
+    farewells audience shown fade faded component confirm transfers
     archive_page archive_find archive_ends archive_prefs archive_due archive_take archive_moved archive_prune
     archive_nth archive_removed archive_erased offline_list offline_find offline_remove offline_purge displayed unread
     roster roster_remove does_block blocklist unblock visibility last_activity

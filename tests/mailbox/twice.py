@@ -107,6 +107,8 @@ row("meet", lambda s: (JULIET, ORCHARD, ROMEO, f"<presence from='{ORCHARD}' to='
 row("meet_all", lambda s: (*s.grip, ORCHARD, ROMEO, f"<presence from='{ORCHARD}'/>", "", *LIMITS, JULIET, "ta"),
     sender_at=keys.prefix(JULIET), **put_twice(PRESENCE_TWICE),
     second=lambda first, second: (second[0], second[2]) == ([2], first[2]) and first[4] == second[4])  # fmt: skip
+row("meet_some", lambda s: (ORCHARD, ROMEO, f"<presence from='{ORCHARD}'/>", "", *LIMITS, JULIET, "ta"),
+    **put_twice(PRESENCE_TWICE), second=lambda first, second: first[2:] == second[2:] and [2] == second[0])  # fmt: skip
 row("receive", lambda s: (*s.grip, *LIMITS, "p", ORCHARD, f"<presence from='{ORCHARD}'/>"),
     **put_twice(PRESENCE_TWICE),
     second=lambda first, second: second[0] == first[0] + 1 and len(second[1]) == 1)  # fmt: skip
@@ -313,6 +315,23 @@ row(
     sender_at=keys.prefix(JULIET),
     second=lambda first, second: (first[0], second[0]) == (b"ok", b"duplicate"),
 )  # fmt: skip
+
+
+def _to_another_slot(s: Scene) -> tuple[Any, ...]:
+    return (
+        ROMEO, "", PHONE, s.phone.sid, 1, 60_000, "m", "chat", "swba", *LIMITS, a_message("hello"), s.phone.grip.epoch,
+        s.phone.sid, JULIET, 20, "deliver", keys.prefix(ROMEO),
+    )  # fmt: skip
+
+
+def _dispatched(s: Scene) -> str:
+    s.call("dispatch", *_to_another_slot(s))
+    return f"{s.phone.sid} 1"
+
+
+row("dispatch", _to_another_slot)
+row("confirm", lambda s: (JULIET, _dispatched(s), "bounce", *LIMITS, "m", "<message type='error'/>"), second=[b"gone"])
+read("transfers", lambda s: (_dispatched(s) and JULIET, 0))
 
 
 def _bridged(s: Scene) -> str:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import gevent
 from gevent.event import AsyncResult
+from gevent.queue import Empty, Queue
 
-from gateway.mailbox import entry
+from gateway.mailbox import entry, keys
 from gateway.mailbox.errors import StoreError, StoreUnavailable
 from gateway.mailbox.mailbox import Mailbox
-from gateway.mailbox.model import Delivery, Origin, Status
+from gateway.mailbox.model import Delivery, Origin, Placed, Status
 from gateway.mailbox.nodes import Sweep
 from gateway.mailbox.notices import publish_entries
 from gateway.telemetry import get_logger
@@ -118,6 +119,41 @@ class Bouncer:
         for name, fields in waiting:
             self._broadcasts.carry(bucket, name, fields)
         return len(waiting)
+
+    def pick_up(self, bucket: int, account: str) -> None:
+        """Go on with deliveries to other slots that a gateway has begun and not ended. Raises StoreError."""
+        outcomes: Queue[Delivery | StoreError] = Queue()
+
+        def done(outcome: Delivery | StoreError) -> None:
+            if isinstance(outcome, Delivery):
+                publish_entries(self._mailbox.journal, outcome.placed)
+            outcomes.put(outcome)
+
+        count = self._mailbox.pick_up(
+            keys.bucket_prefix(bucket), account, done=done, copied=self._tell, error_for=self._error_for,
+            age_ms=self._spared_ms,
+        )  # fmt: skip
+        for _ in range(count):
+            try:
+                outcome = outcomes.get(timeout=ANSWER_S)
+            except Empty as late:
+                raise StoreUnavailable("Redis did not answer in time") from late
+            if isinstance(outcome, StoreError):
+                raise outcome
+        if count:
+            log.info("transfers_picked_up", bucket=bucket, count=count)
+
+    def _tell(self, placed: tuple[Placed, ...]) -> None:
+        publish_entries(self._mailbox.journal, placed)
+
+    def _error_for(self, stanza: bytes, flags: str) -> bytes | None:
+        if entry.BOUNCES not in flags:
+            return None
+        try:
+            return bounce_of(stanza, self._domains, self._components).stanza
+        except NotBounced as why:
+            log.info("bounce_dropped", reason=str(why))
+            return None
 
     def fade(self, bucket: int, sid: str) -> None:
         """See `Broadcasts.fade`."""

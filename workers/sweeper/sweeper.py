@@ -78,17 +78,18 @@ class Sweeper:
 
     def _sweep_bucket(self, bucket: int) -> None:
         chores = self._sweep.chores(bucket)
-        for work, sids in (
+        for work, names in (
             (self._expire, chores.expired),
             (self._last_call, chores.last_calls),
             (self._finish, chores.unfinished),
             (self._bouncer.fade, chores.fading),
+            (self._bouncer.pick_up, chores.transferring),
         ):
-            for sid in sids:
+            for name in names:
                 try:
-                    work(bucket, sid)
+                    work(bucket, name)
                 except StoreCorrupt as error:  # one session's broken data must not keep others from their end
-                    log.error("session_not_swept", session=sid, error=str(error))
+                    log.error("session_not_swept", session=name, error=str(error))
         self._bouncer.empty(bucket)
 
     def _expire(self, bucket: int, sid: str) -> None:

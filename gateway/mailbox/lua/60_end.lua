@@ -161,7 +161,8 @@ register('finish', function(keys, args)
 end)
 
 -- chores: what fell due in this bucket   KEYS[1] prefix   ARGV most of each
--- answers {expired sids, sids for a last call, sids whose end is unfinished, retries moved, sids that fade}
+-- answers {expired sids, sids for a last call, sids whose end is unfinished, retries moved, sids that fade, accounts with
+--         deliveries under way to other slots for more than a second}
 register('chores', function(keys, args)
   local p, at, most = keys[1], now(), tonumber(args[1])
   local retries = redis.call('ZRANGEBYSCORE', K.retries(p), '-inf', at, 'LIMIT', 0, most)
@@ -177,6 +178,7 @@ register('chores', function(keys, args)
     redis.call('ZRANGEBYSCORE', K.lastcalls(p), '-inf', at, 'LIMIT', 0, most),
     redis.call('SRANDMEMBER', K.endings(p), most), #retries,
     redis.call('ZRANGEBYSCORE', K.fading(p), '-inf', at, 'LIMIT', 0, most),
+    redis.call('ZRANGEBYSCORE', K.transferring(p), '-inf', at - 1000, 'LIMIT', 0, most),
   }
 end)
 

@@ -89,7 +89,8 @@ class Consumer:
             try:
                 self._redis.xgroup_create(stream, self._group, id="0", mkstream=True)
             except redis.ResponseError as error:
-                if not str(error).startswith("BUSYGROUP"):
+                # A Redis that is full does not look whether the group is there; if it is not, reading will tell.
+                if not str(error).startswith(("BUSYGROUP", "OOM")):
                     raise
             self._forget_the_gone(stream)
         self._has_group = True

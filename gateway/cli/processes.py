@@ -9,7 +9,7 @@ import click
 import gevent
 from gevent.event import Event
 
-from gateway.configuration import begin, config_option
+from gateway.configuration import begin, config_option, read
 from gateway.mailbox.embedded import EMBEDDED, EmbeddedServer, EmbeddedServerError
 from gateway.mailbox.settings import RedisSettings
 from gateway.sections import ServerSettings
@@ -26,7 +26,7 @@ def gateway(config: tuple[Path, ...]) -> None:
     """
     from gateway.app import run  # the other commands need none of it
 
-    run(begin(config))
+    run(begin(config), again=lambda: read(config))
 
 
 @click.command()
@@ -40,7 +40,11 @@ def redis(config: tuple[Path, ...]) -> None:
     redis_settings = settings.of(RedisSettings)
     if redis_settings.url != EMBEDDED:
         raise ConfigError('redis.url: another Redis is configured; "embedded" is needed to run this one')
-    server = EmbeddedServer(settings.of(ServerSettings).data_dir, appendfsync=redis_settings.appendfsync)
+    server = EmbeddedServer(
+        settings.of(ServerSettings).data_dir,
+        appendfsync=redis_settings.appendfsync,
+        maxmemory_mib=redis_settings.maxmemory,
+    )
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopping.set)

@@ -43,8 +43,11 @@ class Accounts:
 
     def decoy_secret(self) -> bytes:
         """A secret that all nodes share, for `credentials.decoy`. Made at the first call ever."""
-        self._journal.call("SET", keys.DECOY_SECRET, secrets.token_bytes(32), "NX")
-        return bytes(self._journal.call("GET", keys.DECOY_SECRET))
+        known = self._journal.call("GET", keys.DECOY_SECRET)
+        if known is None:
+            self._journal.call("SET", keys.DECOY_SECRET, secrets.token_bytes(32), "NX")
+            known = self._journal.call("GET", keys.DECOY_SECRET)
+        return bytes(known)
 
     def remove(self, user: str) -> builtins.list[tuple[str, str]] | None:
         """Erase the mailbox.

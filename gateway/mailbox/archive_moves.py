@@ -22,6 +22,12 @@ the account may have been removed, and its rows erased.
 PIECE: Final = 500
 """entries moved at once"""
 
+# KEYS[1] hash   ARGV entries moved, when (ms). Archives leave a Redis that is full as well: more than ever.
+_FINISHED: Final = """#!lua flags=allow-oom
+    redis.call('HINCRBY', KEYS[1], 'moved', ARGV[1])
+    redis.call('HSET', KEYS[1], 'round_ms', ARGV[2])
+"""
+
 
 class ArchiveMoves:
     """One worker's moves; `token` names it among all workers. Every method waits, and raises StoreError.
@@ -62,8 +68,7 @@ class ArchiveMoves:
 
     def finished(self, count: int, at_ms: int) -> None:
         """A round over all buckets has ended, and moved so many entries: for operators."""
-        self._journal.call("HINCRBY", keys.ARCHIVER, "moved", count)
-        self._journal.call("HSET", keys.ARCHIVER, "round_ms", at_ms)
+        self._journal.call("EVAL", _FINISHED, 1, keys.ARCHIVER, count, at_ms)
 
     def prune(self, user: str, upto: int) -> bool:
         """Everything up to that id is gone for readers, and out of Redis; then it may be deleted in SQL.

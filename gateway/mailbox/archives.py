@@ -147,8 +147,10 @@ def _preferences(reply: Sequence[bytes]) -> Preferences:
 
 
 def set_default(journal: Journal, default: str) -> None:
-    """What is archived for accounts that said nothing: always, never or roster. In all buckets."""
+    """What is archived for accounts that said nothing: always, never or roster. In all buckets. Writes only what is not
+    there yet: a gateway has to be able to start while Redis is full.
+    """
     buckets = [keys.key(keys.bucket_prefix(bucket), "archive_default") for bucket in range(keys.BUCKETS)]
-    for key in buckets[:-1]:
-        journal.submit(lambda _reply: None, "SET", key, default)
-    journal.call("SET", buckets[-1], default)
+    known = journal.call_all([("GET", key) for key in buckets])
+    to_write = [key for key, was in zip(buckets, known, strict=True) if was != default.encode()]
+    journal.call_all([("SET", key, default) for key in to_write])

@@ -96,11 +96,12 @@ def resolve(url: str, data_dir: Path) -> str:
 class EmbeddedServer:
     """One `valkey-server` on the files in `<data_dir>/redis`, owned by this process."""
 
-    def __init__(self, data_dir: Path, *, appendfsync: str = "everysec") -> None:
-        """`appendfsync` is Redis' own setting: always, everysec or no."""
+    def __init__(self, data_dir: Path, *, appendfsync: str = "everysec", maxmemory_mib: int = 0) -> None:
+        """`appendfsync` is Redis' own setting: always, everysec or no. `maxmemory_mib`: 0 = no limit."""
         self._home = data_dir.resolve() / "redis"
         self._socket = socket_path(data_dir)
         self._appendfsync = appendfsync
+        self._maxmemory_mib = maxmemory_mib
         self._owner_lock: IO[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -212,6 +213,7 @@ class EmbeddedServer:
                 "appendonly yes",
                 f"appendfsync {self._appendfsync}",
                 "aof-use-rdb-preamble yes",
+                f"maxmemory {self._maxmemory_mib}mb",
                 "maxmemory-policy noeviction",
                 "",
             ]

@@ -17,7 +17,7 @@ ALIVE_S: Final = 20.0
 KEPT_S: Final = 3600
 
 # KEYS[1] hash, worker -> ms, space, report (JSON)   ARGV worker, report, ms after which others are forgotten, s to keep
-_REPORT: Final = """
+_REPORT: Final = """#!lua flags=allow-oom
     local time = redis.call('TIME')
     local now, key = time[1] * 1000 + math.floor(time[2] / 1000), KEYS[1]
     redis.call('HSET', key, ARGV[1], string.format('%.0f %s', now, ARGV[2]))

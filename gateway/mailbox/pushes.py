@@ -67,7 +67,7 @@ LETTERS: Final = 100_000
 """dead letters that are kept, about"""
 
 # KEYS[1] stream   ARGV most, fields of the letter, flat. One that is the same as a new one is that one, sent again.
-_BURY: Final = """
+_BURY: Final = """#!lua flags=allow-oom
     local letter = table.concat(ARGV, '\\0', 2)
     for _, other in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 50)) do
       if table.concat(other[2], '\\0') == letter then return 0 end

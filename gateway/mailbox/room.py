@@ -10,7 +10,7 @@ EVEN_WHEN_FULL: Final = frozenset(
     farewells audience shown fade faded component confirm transfers
     archive_page archive_find archive_ends archive_prefs archive_due archive_take archive_moved archive_prune
     archive_nth archive_removed archive_erased offline_list offline_find offline_remove offline_purge displayed unread
-    roster roster_remove does_block blocklist unblock visibility last_activity
+    seen avatar_told vcard_shown roster roster_remove does_block blocklist unblock visibility last_activity
     pubsub_standing pubsub_audience pubsub_node pubsub_nodes pubsub_items pubsub_subscriptions pubsub_affiliations
     pubsub_sources pubsub_last pubsub_take pubsub_eager pubsub_retract pubsub_empty pubsub_unsubscribe pubsub_gone
     unregister claim pushed retry done background trace push_state device_remove

@@ -369,6 +369,8 @@ read("credentials", lambda s: (JULIET,))
 read("standing", lambda s: (JULIET,))
 read("attendance", lambda s: ("0", 100))
 read("tails", lambda s: ("n1",))
+row("beat", lambda s: ("n1",), at=keys.NODES, differs=r"nodes n1$", why="it only has to move", second=2)
+row("mark_dead", lambda s: ("n1",), at=keys.DEAD_NODES, second=0)
 read("outbox", lambda s: (100, 0))
 
 

@@ -88,11 +88,16 @@ class SharedTokenStore:
 
     # KEYS[1] string, JSON {token, at, life_s}   ARGV offered (JSON), its at, floor s, its life s   answers what is in
     # use
-    _OFFER: Final = """
+    _OFFER: Final = """#!lua flags=allow-oom
         local known = redis.call('GET', KEYS[1])
         if known and tonumber(ARGV[2]) - cjson.decode(known).at < tonumber(ARGV[3]) then return known end
         redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
         return ARGV[1]
+    """
+
+    # KEYS[1] string   ARGV ms   answers whether nobody else has it. Pushes go on when Redis is full, so this does too.
+    _LEASE: Final = """#!lua flags=allow-oom
+        return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1])
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -114,7 +119,7 @@ class SharedTokenStore:
     def lease(self, name: str, *, seconds: float) -> bool:
         """See `TokenStore`. A holder that dies loses it by time; one that is slower than that shares it, no more."""
         key = PROVIDER_TOKENS + name + ":lease"
-        return self._journal.call("SET", key, "1", "NX", "PX", max(1, int(seconds * 1000))) is not None
+        return self._journal.call("EVAL", self._LEASE, 1, key, max(1, int(seconds * 1000))) is not None
 
     def release(self, name: str) -> None:
         """See `TokenStore`."""

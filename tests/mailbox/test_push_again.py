@@ -8,7 +8,7 @@ from gateway.mailbox import keys
 from gateway.mailbox.push_life import PushLife
 from gateway.mailbox.push_model import Told
 from gateway.mailbox.pushes import Cancelled, Event, Send
-from tests.mailbox.test_push import send, sleeper
+from tests.mailbox.sleepers import send, sleeper
 from tests.mailbox.test_push_when import fall_due
 from tests.mailbox.world import JULIET, World
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.mailbox.push_model import Told, push_id
 from gateway.mailbox.pushes import Cancelled, Event, Pushes, Send
-from tests.mailbox.test_push import send, sleeper
+from tests.mailbox.sleepers import send, sleeper
 from tests.mailbox.test_push_when import fall_due, propose
 from tests.mailbox.world import JULIET, ROMEO, World
 

@@ -13,7 +13,7 @@ from gateway.mailbox import keys
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.push_model import Told, push_id
 from gateway.mailbox.pushes import Cancelled, Event, Later, Pushes, Registration, Send
-from tests.mailbox.test_push import send, sleeper
+from tests.mailbox.sleepers import send, sleeper
 from tests.mailbox.test_push_when import fall_due, propose
 from tests.mailbox.world import JULIET, Client, World, a_world
 

@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.mailbox import keys
 from gateway.mailbox.push_state import Device, PushState, Session, device_of, look
-from tests.mailbox.test_push import send, sleeper
+from tests.mailbox.sleepers import send, sleeper
 from tests.mailbox.test_push_when import fall_due
 from tests.mailbox.world import JULIET, Client, World
 

@@ -9,7 +9,7 @@ from gateway.mailbox import keys
 from gateway.mailbox.push_life import PushLife
 from gateway.mailbox.push_model import Told, push_id
 from gateway.mailbox.pushes import Cancelled, Event, Send
-from tests.mailbox.test_push import send, sleeper
+from tests.mailbox.sleepers import send, sleeper
 from tests.mailbox.test_push_again import begin, fail, life
 from tests.mailbox.test_push_when import archived, fall_due, propose
 from tests.mailbox.world import JULIET, ROMEO, World

@@ -11,8 +11,8 @@ import pytest
 from gateway.mailbox import keys
 from gateway.mailbox.pushes import Cancelled, Later, Send
 from gateway.xmpp import ns
+from tests.mailbox.sleepers import send, sleeper
 from tests.mailbox.speaking import says
-from tests.mailbox.test_push import send, sleeper
 from tests.mailbox.world import JULIET, ROMEO, Client, World, a_message
 
 GRACE_MS = 60_000

@@ -1,73 +1,14 @@
 """XEP-0352: what an inactive client need not see now waits, in order, and comes with what is urgent or when it asks."""
 
-import time
-from collections.abc import Iterator
-from xml.etree.ElementTree import Element
-
 import pytest
 
-from gateway.demo.stream import ServerSilent
 from gateway.xmpp import ns
+from tests.scenarios.resting import ACTIVE, INACTIVE, RECEIPT, names, resting, romeo, say, state, tell, until_now
 from tests.support.exchange import MESSAGE, PRESENCE, copy_of, enable_carbons, everything
 from tests.support.iq import let_see
-from tests.support.phone import Phone, online, sm, stanza
-from tests.support.pieces import Pieces, pieces
+from tests.support.phone import Phone, online
 from tests.support.processes import Server
 
-ACTIVE, INACTIVE = f"<active xmlns='{ns.CSI}'/>", f"<inactive xmlns='{ns.CSI}'/>"
-ACK_DELAY_S = 0.5
-
-
-def romeo(server: Server) -> Phone:
-    return online(server, server.account(), "orchard")
-
-
-def resting(server: Server, resource: str = "phone") -> Phone:
-    """A phone that is inactive, with everything acknowledged; the server knows."""
-    phone = online(server, server.account(), resource)
-    phone.send(INACTIVE)
-    until_now(phone)
-    return phone
-
-
-def until_now(phone: Phone) -> list[Element]:
-    """What the server wrote until now. The fence is no stanza, so it disturbs nothing that waits."""
-    phone.ack()
-    phone.send(f"<r xmlns='{ns.SM}'/>")
-    found: list[Element] = []
-    while (element := phone.next()).tag != sm("a"):
-        found.append(element)
-    return found
-
-
-def names(elements: list[Element]) -> list[str]:
-    """Bodies of messages, or what their first child is; types of presence."""
-    found = []
-    for each in elements:
-        if each.tag == MESSAGE:
-            body = each.findtext(stanza("body"))
-            found.append(body if body is not None else each[0].tag.rpartition("}")[2])
-        elif each.tag == PRESENCE:
-            found.append(each.findtext(stanza("status")) or each.get("type", "presence"))
-    return found
-
-
-def tell(sender: Phone, to: Phone, *inner: str, type_: str = "chat") -> None:
-    """Sends messages; returns when they are in their mailbox."""
-    for each in inner:
-        sender.send(f"<message to='{to.jid}' type='{type_}'>{each}</message>")
-    everything(sender)
-
-
-def say(text: str) -> str:
-    return f"<body>{text}</body>"
-
-
-def state(name: str) -> str:
-    return f"<{name} xmlns='{ns.CHATSTATES}'/>"
-
-
-RECEIPT = f"<received xmlns='{ns.RECEIPTS}' id='m0'/>"
 MARKER = f"<displayed xmlns='{ns.MARKERS}' id='m0'/>"
 
 
@@ -313,101 +254,6 @@ def test_a_client_that_rests_over_and_over_misses_nothing(server: Server) -> Non
     assert expected == found
 
 
-# Stream management
-
-
-def test_a_resumed_stream_begins_active_with_what_waited(server: Server) -> None:
-    phone, friend = resting(server), romeo(server)
-    tell(friend, phone, state("composing"))
-    assert [] == until_now(phone)
-    phone.cut()
-
-    again = Phone(server, phone.account)
-    again.resume(phone.session_id, phone.inbound)
-    again.jid = phone.jid
-    waited = everything(again)
-    tell(friend, again, state("paused"))
-
-    assert (["composing"], ["paused"]) == (names(waited), names(until_now(again)))
-
-
-def test_a_session_of_a_killed_gateway_comes_back_with_what_waited(server: Server) -> None:
-    phone, friend = resting(server), romeo(server)
-    tell(friend, phone, state("composing"), RECEIPT)
-    assert [] == until_now(phone)
-    server.kill("gateway")
-    server.wait_accepting()
-
-    friend = romeo(server)
-    tell(friend, phone, state("paused"), say("hello"))
-    again = Phone(server, phone.account)
-    again.resume(phone.session_id, phone.inbound)
-
-    assert ["composing", "received", "paused", "hello"] == names(everything(again))
-
-
-def test_what_waits_is_not_counted_as_sent(server: Server) -> None:
-    phone, friend = resting(server), romeo(server)
-    before = phone.inbound
-    tell(friend, phone, state("composing"), state("paused"))
-    assert [] == until_now(phone)
-
-    phone.ack(before)
-    phone.send(ACTIVE)
-    came = everything(phone)
-    phone.cut()
-    resumed = Phone(server, phone.account)
-    resumed.resume(phone.session_id, before + 1)
-
-    assert ["composing", "paused"] == names(came)
-    assert ["paused"] == names(everything(resumed))
-
-
-def test_an_acknowledgement_beyond_what_was_written_is_refused_though_more_waits(server: Server) -> None:
-    phone, friend = resting(server), romeo(server)
-    tell(friend, phone, state("composing"))
-    assert [] == until_now(phone)
-
-    phone.ack(phone.inbound + 1)
-
-    assert phone.stream_error() is not None
-
-
-def test_it_works_without_stream_management(server: Server) -> None:
-    phone = Phone(server, server.account()).bind().available()
-    friend = romeo(server)
-    phone.send(INACTIVE)
-    phone.round_trip()
-
-    tell(friend, phone, state("composing"), state("paused"))
-    phone.send(f"{ACTIVE}")
-    first = [phone.skip_to(MESSAGE, PRESENCE) for _ in range(2)]
-    tell(friend, phone, say("hello"))
-
-    assert ["composing", "paused", "hello"] == names(first + everything(phone))
-
-
-def test_stream_management_may_be_switched_on_while_the_client_rests(server: Server) -> None:
-    phone = Phone(server, server.account()).bind().available()
-    friend = romeo(server)
-    phone.send(INACTIVE)
-    phone.round_trip()
-    tell(friend, phone, state("composing"))
-
-    phone.enable()
-    tell(friend, phone, state("paused"))
-    waiting = until_now(phone)
-    tell(friend, phone, say("hello"))
-    came = until_now(phone)
-    phone.cut()
-    again = Phone(server, phone.account)
-    resumed = again.resume(phone.session_id, phone.inbound)
-
-    assert [] == waiting
-    assert ["composing", "paused", "hello"] == names(came)
-    assert (sm("resumed"), []) == (resumed.tag, everything(again))
-
-
 # Bad input
 
 
@@ -436,46 +282,3 @@ def test_what_stands_inside_is_passed_over(server: Server) -> None:
     tell(friend, phone, state("composing"))
 
     assert [] == until_now(phone)
-
-
-# Acknowledgements and pushes
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pieces]:
-    """A server that is soon out of patience."""
-    with pieces(tmp_path_factory.mktemp("csi"), settings={"smacks": {"smacks_max_ack_delay": ACK_DELAY_S}}) as server:
-        server.add_accounts(10)
-        yield server
-
-
-def obedient_for(phone: Phone, seconds: float) -> None:
-    """Answers every `<r/>`; nothing else may come."""
-    deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0:
-        try:
-            element = phone.stream.receive(left)
-        except ServerSilent:
-            return
-        assert sm("r") == element.tag
-        phone.ack()
-
-
-def test_what_waits_does_not_make_a_device_overdue_and_what_was_written_does(house: Pieces) -> None:
-    phone, friend = resting(house), romeo(house)
-    tell(friend, phone, state("composing"))
-    assert [] == until_now(phone)
-
-    def is_overdue() -> bool:
-        return house.session(phone.account.jid, phone.session_id).get("overdue") == "1"
-
-    obedient_for(phone, 3 * ACK_DELAY_S)
-    was_overdue = is_overdue()
-    tell(friend, phone, say("hello"))
-    house.wait(is_overdue, "the phone to be overdue")
-    came = [phone.next(), phone.next()]
-    phone.ack()
-
-    assert not was_overdue
-    assert ["composing", "hello"] == names(came)
-    house.wait(lambda: not is_overdue(), "the phone to be in time again")

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.mailbox import keys
 from gateway.xmpp import ns
-from tests.scenarios.test_push_events import ask, form, tell
+from tests.scenarios.sleepers import ask, form, tell
 from tests.support.iq import store_of
 from tests.support.phone import Phone, online, stanza
 from tests.support.processes import Server, running

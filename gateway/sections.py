@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
+from gateway.limits.addresses import network_fault
 from gateway.setting_values import address_fault
 from gateway.settings import Secret, setting, tables
 
@@ -118,13 +119,90 @@ class ComponentsSettings:
                 yield f'domains: "{domain}" is no domain: lower case, without @, /, : or spaces'
 
 
+RATE_UNIT = "a second, burst"
+
+
 @dataclass(frozen=True)
 class LimitSettings:
-    """[limits] What one client, or all of them together, may ask of a gateway process."""
+    """[limits] What one client, or all of them together, may ask of a gateway process. docs/limits.md says what each of
+    them costs whom. Pairs are [how much a second, how much at once]; [] = no limit.
+    """
 
     max_connections: int = setting(20000, unit="connections", least=1, most=1000000, help="Per gateway process.")
+    max_connections_per_address: int = setting(
+        5000, unit="connections", least=0, most=1000000, help="From one address; 0 = no limit."
+    )
+    max_unauthenticated: int = setting(
+        5000,
+        unit="connections",
+        least=1,
+        most=1000000,
+        help="On which nobody has logged in yet. Beyond it the one that has taken longest has to go.",
+    )
+    max_unauthenticated_per_address: int = setting(
+        1000, unit="connections", least=0, most=1000000, help="The same, from one address; 0 = no limit."
+    )
+    shared_addresses: list[str] = setting(
+        [], help="Load balancers, gateways of mobile networks: behind them are many, so nothing is counted by address."
+    )
+    unlimited_addresses: list[str] = setting(
+        ["127.0.0.0/8", "::1"],
+        help="The operator's own tools: no limit of number, speed, tries or load. A proxy on this machine that passes "
+        "strangers on belongs into shared_addresses.",
+    )
+    unlimited_jids: list[str] = setting([], help="Accounts, such as bots, that may send as fast as they like.")
+    address_prefix_v4: int = setting(32, unit="bits", least=8, most=32, help="What counts as one address of IPv4.")
+    address_prefix_v6: int = setting(64, unit="bits", least=16, most=128, help="What counts as one address of IPv6.")
     negotiation_timeout: float = setting(
         30.0, unit="s", least=1, most=600, help="From the connection to the bound resource; then it is closed."
+    )
+    header_timeout: float = setting(
+        10.0, unit="s", least=1, most=600, help="For each stream header before the log-in, part of the above."
+    )
+    authentication_timeout: float = setting(
+        20.0, unit="s", least=1, most=600, help="From TLS to the log-in, part of the above."
+    )
+    login_queue_time: float = setting(
+        1.5,
+        unit="s",
+        least=0.1,
+        most=60,
+        help="When all log in at once they take turns; who would have to wait longer is refused, and may come again.",
+    )
+    see_other_host: str = setting(
+        "", help='"host:port" to which clients are sent that a busy process does not take; "" = they are told to wait.'
+    )
+    overload_lag: float = setting(
+        1.0,
+        unit="s",
+        least=0,
+        most=60,
+        help="A process that runs so late, for two seconds on end, binds no new sessions, but resumes; 0 = never.",
+    )
+    overload_waiting: int = setting(
+        20000, unit="operations", least=0, most=1000000, help="The same when Redis owes it so many answers; 0 = never."
+    )
+    address_handshakes: list[int] = setting([50, 1000], unit=RATE_UNIT, most=2, help="TLS handshakes with one address.")
+    address_failed_logins: list[int] = setting(
+        [30, 100], unit="a minute, burst", most=2, help="From one address; the next ones wait, and then are refused."
+    )
+    account_failed_logins: list[int] = setting(
+        [12, 30],
+        unit="a minute, burst",
+        most=2,
+        help="To one account. Where its owner has logged in before is counted apart from strangers.",
+    )
+    unauthenticated_bytes: list[int] = setting([16384, 65536], unit=RATE_UNIT, most=2, help="Before the log-in.")
+    unauthenticated_stanzas: list[int] = setting([10, 50], unit=RATE_UNIT, most=2, help="Before the log-in.")
+    connection_bytes: list[int] = setting([262144, 8388608], unit=RATE_UNIT, most=2, help="Read from one connection.")
+    connection_stanzas: list[int] = setting([100, 2000], unit=RATE_UNIT, most=2, help="Read from one connection.")
+    account_bytes: list[int] = setting([524288, 16777216], unit=RATE_UNIT, most=2, help="Of all its connections.")
+    account_stanzas: list[int] = setting([200, 4000], unit=RATE_UNIT, most=2, help="Of all its connections.")
+    address_bytes: list[int] = setting([16777216, 134217728], unit=RATE_UNIT, most=2, help="Of all at one address.")
+    address_stanzas: list[int] = setting([5000, 50000], unit=RATE_UNIT, most=2, help="Of all at one address.")
+    archive_queries: list[int] = setting([10, 100], unit=RATE_UNIT, most=2, help="Of one account (XEP-0313).")
+    max_archive_queries: int = setting(
+        4, unit="queries", least=1, most=1000, help="Of one account at the same time; others wait for their turn."
     )
     max_stanza_bytes: int = setting(
         262144, unit="bytes", least=10000, most=16777216, help="A larger stanza ends the stream with policy-violation."
@@ -142,3 +220,18 @@ class LimitSettings:
     write_timeout: float = setting(
         60.0, unit="s", least=1, most=3600, help="A client that takes no bytes for so long is taken for lost."
     )
+
+    def faults(self) -> Iterator[str]:
+        """Networks that are none, pairs that are none, hosts that nobody can be sent to."""
+        for name in ("shared_addresses", "unlimited_addresses"):
+            for text in getattr(self, name):
+                if fault := network_fault(text):
+                    yield f"{name}: {fault}"
+        for field in fields(self):
+            pair = getattr(self, field.name)
+            is_pair = isinstance(pair, list) and pair and not isinstance(pair[0], str)
+            if is_pair and (len(pair) != 2 or min(pair) < 1):
+                yield f"{field.name}: two numbers from 1 on are needed, [how many come back, how many at once], or []"
+        fault = address_fault(self.see_other_host, least_port=1) if self.see_other_host else ""
+        if fault:
+            yield f'see_other_host: "{self.see_other_host}": {fault}'

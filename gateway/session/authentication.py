@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import gevent
 
+from gateway.limits.logins import FREE, Attempt, TooManyTries
 from gateway.mailbox.errors import StoreUnavailable
 from gateway.session.node import Node
 from gateway.xmpp.errors import SaslCondition, SaslFailure
@@ -27,7 +28,9 @@ def _element(name: str, text: str) -> bytes:
 
 
 class Authentication:
-    """Authenticates one client for `domain`; `write` sends to it. Failed tries are counted by the caller."""
+    """Authenticates one client for `domain`; `write` sends to it. Failed tries are counted by the caller; `attempt` is
+    asked for leave before each look at a password or a proof of one, by account (bare JID, "" for none).
+    """
 
     def __init__(
         self,
@@ -37,12 +40,15 @@ class Authentication:
         offered: tuple[str, ...],
         bindings: Mapping[str, bytes],
         write: Callable[[bytes], None],
+        attempt: Callable[[str], Attempt] = lambda _account: FREE,
     ) -> None:
         self._node = node
         self._domain = domain
         self._offered = offered
         self._bindings = bindings
         self._write = write
+        self._begin = attempt
+        self._attempt = FREE
         self._exchange: Exchange | None = None
         self._is_disabled = False
 
@@ -86,6 +92,7 @@ class Authentication:
                 return self._succeed(step)
 
     def _succeed(self, success: Success) -> JID:
+        self._attempt.succeeded()
         jid = self._account(success.username)
         if jid is None:
             raise SaslFailure(SaslCondition.NOT_AUTHORIZED)
@@ -114,6 +121,10 @@ class Authentication:
     def _credentials(self, username: str) -> tuple[Credentials, bool]:
         """An account's credentials, or a decoy's, so that nobody learns which accounts there are."""
         jid = self._account(username)
+        try:
+            self._attempt = self._begin(str(jid) if jid is not None else "")
+        except TooManyTries as error:
+            raise SaslFailure(SaslCondition.TEMPORARY_AUTH_FAILURE) from error
         try:
             fields = self._node.accounts.credentials(str(jid)) if jid is not None else None
         except StoreUnavailable as error:

@@ -11,6 +11,8 @@ import gevent
 from gevent.event import Event
 
 from gateway.errors import WakegateError
+from gateway.limits.hits import Limit, Outcome
+from gateway.limits.visit import Visit
 from gateway.mailbox.errors import StoreError
 from gateway.sections import LimitSettings
 from gateway.session import stream
@@ -28,9 +30,8 @@ from gateway.xmpp.stanza import Element
 
 log = get_logger(__name__)
 
-BEFORE_AUTHENTICATION = ParserLimits(stanza_bytes=10_000, depth=8)
-"""what somebody unknown may send at once: the least that RFC 6120 section 13.12 allows"""
-
+BEFORE_AUTHENTICATION = ParserLimits(stanza_bytes=stream.UNAUTHENTICATED_BYTES, depth=8)
+"""what somebody unknown may send at once"""
 
 HANDSHAKE_S = 20.0
 """for one TLS handshake, if the negotiation has so much time left"""
@@ -39,7 +40,18 @@ CLOSING_S = 8.0
 """for the last words of a connection that is ended from elsewhere, which have bounds of their own"""
 
 IN_A_ROW = 100
-"""elements of one client, before others have their turn: those that need no store would never wait"""
+"""elements of one client, before others have their turn: those that need no store would never wait. They are charged
+together, so that limits of speed cost nothing for each of them.
+"""
+
+UNPAID_BYTES = 65_536
+"""read before they are charged"""
+
+LONGEST_PAUSE_S = 5.0
+"""of somebody who is too fast, before more is read again"""
+
+PAUSE_STEP_S = 0.1
+"""how soon the end of a connection is noticed in a pause"""
 
 MOST_BACKLOG = 1_048_576
 """bytes that a client has not taken yet; beyond them nothing more is read from it"""
@@ -59,19 +71,27 @@ class Connection:
         "_parser",
         "_said_goodbye",
         "_smacks",
+        "_step_deadline",
         "_stream_open",
+        "_visit",
         "heard_at",
         "probed_at",
         "session",
     )
 
-    def __init__(self, link: Link, node: Node) -> None:
+    def __init__(self, link: Link, node: Node, visit: Visit | None = None) -> None:
+        """`visit`: what limits it, if anything does."""
         self._link = link
         self._node = node
+        self._visit = visit
+        if visit is not None:
+            visit.on_evicted = self._evicted
         self._parser = StreamParser(BEFORE_AUTHENTICATION)
         self._negotiation: Negotiation | None = Negotiation(node, self, bound=self._bound)
         self._smacks: Smacks | None = None
         self._deadline = time.monotonic() + node.settings.of(LimitSettings).negotiation_timeout
+        self._step_deadline = self._deadline
+        self._await_header()
         self._ended = False
         self._closing: gevent.Greenlet | None = None
         self._stream_open = False
@@ -102,13 +122,22 @@ class Connection:
 
     def _serve(self) -> bool:
         """Answers whether the client closed its stream."""
-        in_a_row = 0
+        in_a_row = unpaid = 0
         while not self._ended:
-            event = self._parser.next_event()
+            try:
+                event = self._parser.next_event()
+            except StreamError as error:
+                if error.condition is StreamCondition.POLICY_VIOLATION:
+                    self._hit(Limit.STANZA)
+                raise
             if event is None:
+                if unpaid >= UNPAID_BYTES or self.session is None:
+                    self._pay(in_a_row, unpaid)
+                    in_a_row = unpaid = 0
                 data = self._read()
                 if not data:
                     return False
+                unpaid += len(data)
                 self.heard_at = time.monotonic()
                 self.probed_at = 0.0
                 self._parser.push(data)
@@ -116,7 +145,8 @@ class Connection:
                 self._receive(event)
                 in_a_row += 1
                 if in_a_row >= IN_A_ROW:
-                    in_a_row = 0
+                    self._pay(in_a_row, unpaid)
+                    in_a_row = unpaid = 0
                     gevent.sleep(0)
             elif isinstance(event, StreamOpened):
                 self._opened(event)
@@ -130,13 +160,33 @@ class Connection:
         if self.session is not None:
             self._wait_for_store()
             return self._link.read()
-        left_s = self._deadline - time.monotonic()
+        left_s = min(self._deadline, self._step_deadline) - time.monotonic()
         try:
             if left_s > 0:  # a client that sends a little all the time would never run into the timeout
                 return self._link.read(timeout_s=left_s)
         except TimeoutError:
             log.debug("negotiation_silent", peer=self._link.peer)
+        self._hit(Limit.NEGOTIATION_TIME)
         raise StreamError(StreamCondition.CONNECTION_TIMEOUT, "no resource was bound in time")
+
+    def _await_header(self) -> None:
+        self._step_deadline = time.monotonic() + self._node.settings.of(LimitSettings).header_timeout
+
+    def _pay(self, stanzas: int, size: int) -> None:
+        """Charge what was read; wait before more is read, if that was too fast."""
+        wait_s = self._visit.charge(stanzas, size) if self._visit is not None else 0.0
+        if wait_s <= 0:
+            return
+        until = time.monotonic() + min(wait_s, LONGEST_PAUSE_S)
+        while (left_s := until - time.monotonic()) > 0 and not self._ended and not self._link.closed:
+            gevent.sleep(min(left_s, PAUSE_STEP_S))
+
+    def _hit(self, limit: Limit) -> None:
+        if self._visit is not None:
+            self._visit.hit(limit, Outcome.CLOSED)
+
+    def _evicted(self) -> None:
+        self.end(StreamError(StreamCondition.RESOURCE_CONSTRAINT, "others want to log in, and this took too long"))
 
     def _wait_until_taken(self) -> None:
         """The client sends, but does not read what it is answered: its answers must not fill our memory."""
@@ -167,6 +217,7 @@ class Connection:
             self._negotiation.answer_header(event.attrs)
             raise store_away()
         self._stream_open = True
+        self._step_deadline = time.monotonic() + self._node.settings.of(LimitSettings).authentication_timeout
         self._lang = stream.foreign(event.lang)
         self._negotiation.opened(event.attrs)
 
@@ -210,6 +261,11 @@ class Connection:
         """See `negotiation.Channel`."""
         return self._link.peer
 
+    @property
+    def visit(self) -> Visit | None:
+        """See `negotiation.Channel`."""
+        return self._visit
+
     def start_tls(self) -> None:
         """See `negotiation.Channel`. What the client sent ahead of the handshake is refused: it may be
         somebody else's.
@@ -218,6 +274,8 @@ class Connection:
             raise StreamError(StreamCondition.UNSUPPORTED_FEATURE)
         self._parser.restart(discard=True)
         self._stream_open = False
+        if self._visit is not None:
+            self._visit.wait_for_handshake()
         try:
             left_s = max(0.1, min(HANDSHAKE_S, self._deadline - time.monotonic()))
             self._link.start_tls(self._node.tls_context, timeout_s=left_s)
@@ -225,11 +283,13 @@ class Connection:
             log.info("tls_failed", peer=self._link.peer, error=str(error))
             self._ended = self._said_goodbye = True
             self._link.abort()
+        self._await_header()
 
     def restart(self) -> None:
         """See `negotiation.Channel`."""
         self._parser.restart(discard=False)
         self._stream_open = False
+        self._await_header()
 
     def raise_limits(self) -> None:
         """See `negotiation.Channel`."""
@@ -316,10 +376,12 @@ class Connection:
                 self.write(CLOSE)
         finally:
             self._said_goodbye = True
+            if self._visit is not None:
+                self._visit.on_evicted = None
             self._node.connections.pop(self, None)
             self._link.close()
 
 
 def serve(node: Node) -> Callable[[Link], None]:
     """What a listener calls with each new connection."""
-    return lambda link: Connection(link, node).run()
+    return lambda link: Connection(link, node, link.visit).run()

@@ -6,6 +6,8 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from gateway.limits.visit import Visit
+
 
 class TlsInfo(Protocol):
     """What was agreed in a TLS handshake."""
@@ -27,6 +29,7 @@ class Link(Protocol):
     """One connection: bytes in and out. Writing never blocks."""
 
     peer: str
+    visit: Visit | None
     on_drained: Callable[[], None] | None
 
     @property

@@ -9,7 +9,10 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Protocol
 
-from gateway.mailbox.errors import StoreError
+from gateway.limits.hits import Limit, Outcome
+from gateway.limits.logins import FREE, Attempt
+from gateway.limits.visit import Visit
+from gateway.mailbox.errors import StoreError, StoreFull, StoreUnavailable
 from gateway.mailbox.model import NotResumed, Resumed
 from gateway.mailbox.notices import publish_conflict
 from gateway.mailbox.settings import SmacksSettings
@@ -30,6 +33,8 @@ from gateway.xmpp.errors import (
     StreamCondition,
     StreamError,
     handled_count_too_high,
+    memory_full,
+    store_away,
 )
 from gateway.xmpp.jid import JID, JIDError
 from gateway.xmpp.reading import child_text
@@ -77,6 +82,10 @@ class Channel(Pipe, Protocol):
     @property
     def peer(self) -> str:
         """Who is at the other end: host:port."""
+
+    @property
+    def visit(self) -> Visit | None:
+        """What limits the connection, None if nothing does."""
 
 
 class Negotiation:
@@ -143,17 +152,22 @@ class Negotiation:
         return domain if domain in self._node.domains else None
 
     def _features(self) -> bytes:
-        limits = stream.limits(self._node.settings.of(LimitSettings))
+        limits = stream.limits(self._node.settings.of(LimitSettings), is_known=self._jid is not None)
         if self._jid is not None:
             self._phase = Phase.AUTHENTICATED
             return stream.features(stream.AFTER_AUTHENTICATION, self._node.features.stream_features, limits)
         bindings = self._channel.bindings
         required = self._node.tls_required
         if bindings is None and required:
-            return stream.features(stream.starttls(required=True))
+            return stream.features(stream.starttls(required=True), limits)
         offered = mechanisms.offered(tls=bindings is not None, tls_required=required, channel_bindings=bindings or {})
         self._authentication = Authentication(
-            self._node, domain=self._domain, offered=offered, bindings=bindings or {}, write=self._channel.write
+            self._node,
+            domain=self._domain,
+            offered=offered,
+            bindings=bindings or {},
+            write=self._channel.write,
+            attempt=self._attempt,
         )
         kinds = tuple(bindings or ())
         if bindings is None:
@@ -195,12 +209,24 @@ class Negotiation:
             log.info("authentication_failed", condition=str(failure.condition))
             self._channel.write(failure.to_bytes())
             if self._failures >= self._node.settings.of(LimitSettings).max_auth_failures:
+                self._hit(Limit.AUTH_FAILURES, Outcome.CLOSED)
                 raise StreamError(StreamCondition.POLICY_VIOLATION, "too many failed tries") from failure
             return
         if jid is not None:
             self._jid = jid
+            if self._channel.visit is not None:
+                self._channel.visit.authenticated(str(jid))
             self._channel.raise_limits()
             self._channel.restart()
+
+    def _attempt(self, account: str) -> Attempt:
+        """A try to log in begins; waits. Raises TooManyTries."""
+        visit = self._channel.visit
+        return visit.attempt(account) if visit is not None else FREE
+
+    def _hit(self, limit: Limit, outcome: Outcome) -> None:
+        if self._channel.visit is not None:
+            self._channel.visit.hit(limit, outcome)
 
     def _register(self, element: Element) -> None:
         """XEP-0077 section 3.1.1. What nobody may do here is as any other stanza before authentication."""
@@ -210,6 +236,7 @@ class Negotiation:
         if not known.receive(element):
             self._failures += 1
             if self._failures >= self._node.settings.of(LimitSettings).max_auth_failures:
+                self._hit(Limit.AUTH_FAILURES, Outcome.CLOSED)
                 raise StreamError(StreamCondition.POLICY_VIOLATION, "too many failed tries")
 
     def _too_early(self, element: Element) -> None:
@@ -221,6 +248,9 @@ class Negotiation:
             session = self._bind_resource(element)
         except StanzaError as error:
             self._channel.write(error_reply(element, error, to=None, from_=None))
+            return
+        except StoreFull:
+            self._channel.write(error_reply(element, memory_full(), to=None, from_=None))
             return
         except StoreError:
             refusal = StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR, "try again later")
@@ -239,6 +269,8 @@ class Negotiation:
             jid = account.with_resource(wanted or self._node.new_id())
         except JIDError as error:
             raise StanzaError(StanzaCondition.BAD_REQUEST, str(error)) from error
+        if self._channel.visit is not None and not self._channel.visit.may_bind():
+            raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "the server is busy, try again later")
         sid = self._node.new_id()
         bound = self._node.mailbox.bind(
             user=str(account),
@@ -250,6 +282,7 @@ class Negotiation:
         )
         if isinstance(bound, str):
             if bound == "too-many":
+                self._hit(Limit.SESSIONS_PER_ACCOUNT, Outcome.REFUSED)
                 raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "this account has too many sessions")
             raise StreamError(StreamCondition.NOT_AUTHORIZED, "the account is gone")
         self._evict(bound.replaced, bound.replaced_node, 0)
@@ -276,6 +309,8 @@ class Negotiation:
         owner = f"{self._node.name}/{self._node.new_id()}"
         try:
             outcome = self._node.mailbox.resume(user=str(account), sid=sid, h=h, owner=owner)
+        except StoreUnavailable as away:  # not <failed/>: a client that gets that forgets the session
+            raise store_away() from away
         except StoreError:
             self._channel.write(failed(StanzaCondition.INTERNAL_SERVER_ERROR))
             return

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.enrolment import RegistrationSettings, check_password, new_account, stored
+from gateway.limits.hits import Limit, Outcome, process_hits
 from gateway.mailbox.errors import StoreError
 from gateway.mailbox.invites import Enrolled, Invite, Invites
 from gateway.mailbox.rosters import RosterSettings
@@ -132,7 +133,7 @@ class Registration:
         invites = Invites(self._node.mailbox.journal)
         address = _address(self._peer)
         if not invites.admit(address, most_of_address=limits.tries_per_address, most=limits.tries):
-            log.warning("registrations_limited", address=address)
+            process_hits().count(Limit.REGISTRATIONS, Outcome.REFUSED, address)
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "too many registrations, try again later")
         outcome = invites.enroll(str(jid), stored(password).to_fields(), self._token)
         if outcome is Enrolled.CONFLICT:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from gateway.limits.process import TurnedAway
 from gateway.sections import LimitSettings
+from gateway.xmpp.errors import StreamCondition, StreamError
 from gateway.xmpp.stanza import escape
 
 CLOSE = b"</stream:stream>"
@@ -52,12 +54,35 @@ def mechanisms(names: tuple[str, ...], bindings: tuple[str, ...]) -> str:
     return text
 
 
-def limits(settings: LimitSettings) -> str:
-    """XEP-0478: what a client may send at once, and how long it may be silent."""
+UNAUTHENTICATED_BYTES = 10_000
+"""what somebody unknown may send at once: the least that RFC 6120 section 13.12 allows"""
+
+
+def limits(settings: LimitSettings, *, is_known: bool) -> str:
+    """XEP-0478: what a client may send at once, and how long it may be silent, before its log-in and after it."""
+    size, idle_s = settings.max_stanza_bytes, settings.idle_timeout
+    if not is_known:
+        size, idle_s = UNAUTHENTICATED_BYTES, min(settings.authentication_timeout, settings.negotiation_timeout)
     return (
-        f"<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>{settings.max_stanza_bytes}</max-bytes>"
-        f"<idle-seconds>{int(settings.idle_timeout)}</idle-seconds></limits>"
+        f"<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>{size}</max-bytes>"
+        f"<idle-seconds>{int(idle_s)}</idle-seconds></limits>"
     )
+
+
+def farewell(away: TurnedAway, *, domain: str, stream_id: str, see_other_host: str = "") -> bytes:
+    """A whole stream for somebody who is not served (RFC 6120 section 4.9.3). `see_other_host`: where a client is sent
+    when this process is busy; "" = it shall come again later.
+    """
+    head = header(domain=domain, stream_id=stream_id, to=None)
+    if away.is_busy and see_other_host:
+        name = StreamCondition.SEE_OTHER_HOST
+        error = (
+            f"<stream:error><{name} xmlns='urn:ietf:params:xml:ns:xmpp-streams'>{escape(see_other_host)}</{name}>"
+            "</stream:error>"
+        ).encode()
+        return head + error + CLOSE
+    condition = StreamCondition.RESOURCE_CONSTRAINT if away.is_busy else StreamCondition.POLICY_VIOLATION
+    return head + StreamError(condition, str(away)).to_bytes() + CLOSE
 
 
 AFTER_AUTHENTICATION = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><sm xmlns='urn:xmpp:sm:3'/>"

@@ -10,6 +10,8 @@ from typing import Any
 import gevent
 import gevent.socket
 
+from gateway.limits.hits import Limit, Outcome
+from gateway.limits.process import Limits, TurnedAway
 from gateway.settings import ConfigError
 from gateway.telemetry import get_logger
 from gateway.transports.wire import HandshakeFailed, Wire
@@ -22,6 +24,9 @@ _ACCEPTS_IN_A_ROW = 16
 
 _OUT_OF_RESOURCES_S = 0.1
 """Wait before the next accept when the process has no descriptor left; the connection stays in the kernel's backlog."""
+
+_MOST_FAREWELLS = 256
+"""Connections that are turned away with a word at the same time: each takes up to a second."""
 
 _FATAL = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 """Errors of accept() that say the listening socket is gone. All others pass."""
@@ -53,7 +58,8 @@ class Listener:
     """Listens on some addresses and runs `handle(wire)` in a greenlet of its own for each connection.
 
     With `direct_tls` the handshake (XEP-0368) is taken in that greenlet first, within `handshake_timeout_s`. When
-    `handle` returns or raises, the wire is closed. More than `max_connections` at once are closed unheard.
+    `handle` returns or raises, the wire is closed. `limits` say whom to serve, and when; nor are there more than
+    `max_connections` at once. Who is not served is told `farewell(TurnedAway)`, if that needs no handshake.
     `reuse_port` lets several processes listen on the same port; the kernel spreads the connections (SO_REUSEPORT).
     """
 
@@ -67,6 +73,8 @@ class Listener:
         reuse_port: bool = True,
         handshake_timeout_s: float = 20,
         write_timeout_s: float = 60,
+        limits: Limits | None = None,
+        farewell: Callable[[TurnedAway], bytes] | None = None,
     ) -> None:
         self._parsed = [parse_address(address) for address in addresses]
         self._handle = handle
@@ -75,6 +83,9 @@ class Listener:
         self._reuse_port = reuse_port
         self._handshake_timeout_s = handshake_timeout_s
         self._write_timeout_s = write_timeout_s
+        self._limits = limits
+        self._farewell = farewell
+        self._leaving = 0
         self._sockets: list[Any] = []
         self._acceptors: list[gevent.Greenlet] = []
         self._is_full = False
@@ -140,21 +151,59 @@ class Listener:
                 gevent.sleep(0)
 
     def _admit(self, connection: Any, address: Any) -> None:
+        wire = Wire(connection, format_address(*address[:2]), write_timeout_s=self._write_timeout_s)
+        try:
+            self._enter(wire, address[0])
+        except TurnedAway as away:
+            self._turn_away(wire, away)
+            return
+        self.wires.add(wire)
+        gevent.spawn(self._serve, wire)
+
+    def _enter(self, wire: Wire, host: str) -> None:
+        """Raises TurnedAway."""
         if len(self.wires) >= self._max_connections:
             if not self._is_full:  # once until there is room again: a flood must not fill the log
                 log.warning("connections_refused", max_connections=self._max_connections)
             self._is_full = True
-            connection.close()
-            return
+            if self._limits is not None:
+                self._limits.hits.count(Limit.CONNECTIONS, Outcome.REFUSED)
+            raise TurnedAway("too many connections, try again later", is_busy=True)
         self._is_full = False
-        wire = Wire(connection, format_address(*address[:2]), write_timeout_s=self._write_timeout_s)
-        self.wires.add(wire)
-        gevent.spawn(self._serve, wire)
+        if self._limits is not None:
+            wire.visit = self._limits.enter(host)
+            wire.visit.on_evicted = wire.abort
+
+    def _turn_away(self, wire: Wire, away: TurnedAway) -> None:
+        if self._leaving >= _MOST_FAREWELLS or not self._say_farewell(wire, away):
+            wire.abort()
+            return
+        self._leaving += 1
+        gevent.spawn(self._see_off, wire)
+
+    def _say_farewell(self, wire: Wire, away: TurnedAway) -> bool:
+        if self._direct_tls is not None or self._farewell is None:
+            return False
+        wire.write(self._farewell(away))
+        return True
+
+    def _see_off(self, wire: Wire) -> None:
+        try:
+            wire.close()
+            wire.wait_closed()
+        finally:
+            self._leaving -= 1
 
     def _serve(self, wire: Wire) -> None:
         """The greenlet of one connection."""
+        visit = wire.visit
         try:
-            if self._direct_tls is not None:
+            if visit is not None and not visit.wait_turn():
+                self._say_farewell(wire, TurnedAway("too many log-ins at once, try again later", is_busy=True))
+                return
+            if self._direct_tls is not None and not wire.closed:
+                if visit is not None:
+                    visit.wait_for_handshake()
                 wire.start_tls(self._direct_tls, timeout_s=self._handshake_timeout_s)
             self._handle(wire)
         except HandshakeFailed as exc:
@@ -165,6 +214,8 @@ class Listener:
             wire.close()
             wire.wait_closed()
             self.wires.discard(wire)
+            if visit is not None:
+                visit.leave()
 
 
 def _listen(host: str, port: int, reuse_port: bool) -> Any:

@@ -10,6 +10,7 @@ import gevent.socket
 from gevent.timeout import Timeout
 
 from gateway.errors import WakegateError
+from gateway.limits.visit import Visit
 from gateway.telemetry import get_logger
 from gateway.transports.channel_binding import channel_bindings
 from gateway.transports.tls import ServerContext, TlsInfo
@@ -45,6 +46,7 @@ class Wire:
     peer:       who is at the other end, for the log.
     tls:        what the handshake agreed on, None before it.
     reason:     why the wire closed, "" while it is open.
+    visit:      the connection as the limits see it, None if nothing limits it.
     on_drained: called whenever a write has brought the backlog to 0, at once or later, at most once for each write.
     It may
                 write: what it writes is reported again after it returned, not from inside.
@@ -69,6 +71,7 @@ class Wire:
         "peer",
         "reason",
         "tls",
+        "visit",
     )
 
     def __init__(self, sock: gevent.socket.socket, peer: str, *, write_timeout_s: float = 60) -> None:
@@ -76,6 +79,7 @@ class Wire:
         self.tls: TlsInfo | None = None
         self.reason = ""
         self.on_drained: Callable[[], None] | None = None
+        self.visit: Visit | None = None
         self._sock: Any = sock
         self._tls_object: Any = None
         self._pending: bytearray | None = None

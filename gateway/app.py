@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import secrets
 import signal
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import gevent
 from gevent.event import Event
@@ -17,17 +17,21 @@ from gateway.features import offline
 from gateway.features.selection import FeatureSettings, selected
 from gateway.mailbox import keys, nodes
 from gateway.mailbox.accounts import Accounts
-from gateway.mailbox.errors import StoreError, StoreUnavailable
+from gateway.mailbox.errors import StoreError
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
+from gateway.mailbox.membership import Membership, NodeNameTaken
+from gateway.mailbox.node_settings import NodesSettings
 from gateway.mailbox.notices import WHY, Subscriber
 from gateway.mailbox.opening import open_journal, open_subscriber
 from gateway.mailbox.settings import OfflineSettings, RedisSettings, SmacksSettings
+from gateway.reloading import Reloader
 from gateway.router import Router
 from gateway.sections import LimitSettings, ListenSettings, ServerSettings
 from gateway.session.caretaker import Caretaker
 from gateway.session.component import component_domains, serve_components
 from gateway.session.connection import HANDSHAKE_S, serve
+from gateway.session.drain import STORE_AWAY_S, Drain
 from gateway.session.node import Node, Registry
 from gateway.session.rhythm import Rhythm
 from gateway.settings import Settings
@@ -41,14 +45,8 @@ log = get_logger(__name__)
 REDIS_AT_START_S = 30.0
 """how long a start waits for Redis, which may be starting itself"""
 
-DRAIN_S = 10.0
-"""how long a stop waits for sessions to be put to sleep"""
-
 FLUSH_S = 2.0
 """how long a stop waits for what the journal still has to write"""
-
-STORE_AWAY_S = 2.0
-"""how long a stop waits for a Redis that is gone, as when one signal or the death of their parent ends both"""
 
 
 def new_id() -> str:
@@ -63,12 +61,17 @@ class Gateway:
     node: Node
     journal: Journal
     subscriber: Subscriber
+    membership: Membership
     caretaker: Caretaker
     listeners: list[Listener]
+    reloader: Reloader
+    stop_wanted: Event = field(default_factory=Event)
+    hurry: Event = field(default_factory=Event)
+    is_replaced: bool = False
 
     @classmethod
-    def build(cls, settings: Settings) -> Gateway:
-        """Put the parts together. Raises ConfigError; connects to nothing."""
+    def build(cls, settings: Settings, again: Callable[[], Settings] | None = None) -> Gateway:
+        """Put the parts together. `again` reads the settings anew. Raises ConfigError; connects to nothing."""
         server, redis = settings.of(ServerSettings), settings.of(RedisSettings)
         smacks, tls, limits = settings.of(SmacksSettings), settings.of(TlsSettings), settings.of(LimitSettings)
         domains = frozenset(server.domains)
@@ -119,8 +122,10 @@ class Gateway:
             on_entry=lambda sid, position, stanza: _noticed(registry, sid, position, stanza),
             on_conflict=lambda sid, epoch: _taken(registry, sid, epoch),
             on_removed=lambda sid, why: _removed(registry, sid, why),
-            on_connected=lambda: None,
+            on_connected=lambda: gevent.spawn(caretaker.check_tails),
         )
+        membership = Membership(journal, node.name, heartbeat_s=settings.of(NodesSettings).heartbeat_s)
+        caretaker = Caretaker(node, membership, replaced=lambda: gateway.replaced())
         listen = settings.of(ListenSettings)
         if listen.websocket:
             log.warning("websocket_not_available_yet", addresses=listen.websocket)
@@ -142,12 +147,15 @@ class Gateway:
                 write_timeout_s=patience,
             ),
         ]
-        return cls(node, journal, subscriber, Caretaker(node), listeners)
+        reloader = Reloader(node, listeners, again or (lambda: settings))
+        gateway = cls(node, journal, subscriber, membership, caretaker, listeners, reloader)
+        return gateway
 
     def start(self) -> None:
-        """Connect to Redis, then listen. Raises StoreUnavailable, ConfigError."""
+        """Connect to Redis, then listen. Raises StoreUnavailable, ConfigError, NodeNameTaken."""
         self.journal.start()
         self.journal.wait_up(REDIS_AT_START_S)
+        self.membership.join()
         self.journal.on_reconnect = lambda: gevent.spawn(self.caretaker.check_tails)
         self.node.decoy_secret = self.node.accounts.decoy_secret()
         opening.prepare(self.node.settings, self.journal)
@@ -157,6 +165,7 @@ class Gateway:
         self.caretaker.start()
         for listener in self.listeners:
             listener.start()
+        self.reloader.start()
         log.info(
             "gateway_started", node=self.node.name, addresses=[a for each in self.listeners for a in each.addresses]
         )
@@ -176,13 +185,11 @@ class Gateway:
         """
         for listener in self.listeners:
             listener.stop_accepting()
-        deadline = gevent.Timeout.start_new(DRAIN_S)
         try:
             self._drain()
-        except (gevent.Timeout, StoreError) as late:
+        except StoreError as late:
             log.warning("stop_incomplete", connections=len(self.node.connections), error=str(late))
-        finally:
-            deadline.close()
+        self.reloader.stop()
         self.caretaker.stop()
         self.subscriber.stop()
         self.node.rhythm.stop()
@@ -191,17 +198,24 @@ class Gateway:
 
     def _drain(self) -> None:
         """End every connection. Raises StoreUnavailable when Redis is away: a sweeper will find the sessions later."""
-        answered_at = time.monotonic()
-        while self.node.connections:
-            for connection in list(self.node.connections):  # again, for those that were about to bind
-                connection.end(None)
-            gevent.sleep(0.02)
-            if self.journal.is_up:
-                answered_at = time.monotonic()
-            elif time.monotonic() - answered_at > STORE_AWAY_S:
-                raise StoreUnavailable("Redis is away")
+        others = not self.is_replaced and self.membership.begin_to_leave(STORE_AWAY_S / 2)
+        Drain(self.node, in_waves=others, hurry=self.hurry).run()
         self.journal.wait_up(STORE_AWAY_S)
-        nodes.leave(self.journal, self.node.name)
+        if not self.is_replaced:
+            self.membership.leave()
+
+    def end_wanted(self) -> None:
+        """Somebody asks for the end; asked twice, without waves."""
+        if self.stop_wanted.is_set():
+            self.hurry.set()
+        self.stop_wanted.set()
+
+    def replaced(self) -> None:
+        """Another process has the name by now, and with it all that was this one's: nothing is left to do here."""
+        if not self.is_replaced:
+            log.error("node_replaced", node=self.node.name)
+            self.is_replaced = True
+            self.stop_wanted.set()
 
 
 def _offline(settings: Settings, features: Features) -> OfflineSettings:
@@ -238,16 +252,18 @@ def calm_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; tells the supervisor when it does. Raises ConfigError, StoreUnavailable when it
-    cannot start.
+def run(settings: Settings, again: Callable[[], Settings]) -> None:
+    """Serve until SIGTERM or SIGINT, and follow what `again` reads of the configuration on SIGHUP; tells the supervisor
+    when it serves. Raises ConfigError, StoreUnavailable when it cannot start, NodeNameTaken then or later.
     """
-    gateway = Gateway.build(settings)
-    stop = Event()
-    gevent.signal_handler(signal.SIGTERM, stop.set)
-    gevent.signal_handler(signal.SIGINT, stop.set)
+    gateway = Gateway.build(settings, again)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, gateway.end_wanted)
+    gevent.signal_handler(signal.SIGHUP, gateway.reloader.reload)
     gateway.start()
     calm_collector()
     notify_ready()
-    stop.wait()
+    gateway.stop_wanted.wait()
     gateway.stop()
+    if gateway.is_replaced:
+        raise NodeNameTaken(f'another gateway has taken the name "{gateway.node.name}"')

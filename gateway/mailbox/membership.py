@@ -17,7 +17,11 @@ import gevent
 
 from gateway.errors import WakegateError
 from gateway.mailbox import keys, library, nodes
+from gateway.mailbox.errors import StoreError
 from gateway.mailbox.journal import Journal
+from gateway.telemetry import get_logger
+
+log = get_logger(__name__)
 
 POLL_S = 0.1
 
@@ -100,13 +104,26 @@ class Membership:
         nodes.heartbeat(self._journal, self._node, _ignore)
         self._journal.submit(known, "HGET", keys.NODE_MEMBERS, self._node)
 
-    def begin_to_leave(self) -> bool:
-        """Tell the others that this one goes. Answers whether any stays. Raises StoreError."""
+    def begin_to_leave(self, timeout_s: float) -> bool:
+        """Tell the others that this one goes. Answers whether any stays; None is known of when Redis does not say so in
+        `timeout_s`.
+        """
         self._self = replace(self._self, is_leaving=True)
-        self._journal.call("HSET", keys.NODE_MEMBERS, self._node, self._self.written())
-        said, dead = members(self._journal), nodes.declared_dead(self._journal)
-        there = set(nodes.heartbeats(self._journal)) - dead - {self._node}
-        return any(not said.get(node, Member()).is_leaving for node in there)
+        try:
+            _, said, dead, beats = self._journal.call_all(
+                (
+                    ("HSET", keys.NODE_MEMBERS, self._node, self._self.written()),
+                    ("HGETALL", keys.NODE_MEMBERS),
+                    ("SMEMBERS", keys.DEAD_NODES),
+                    ("HKEYS", keys.NODES),
+                ),
+                timeout_s=timeout_s,
+            )
+        except StoreError as error:
+            log.warning("leaving_not_told", error=str(error))
+            return False
+        leaving = {said[i] for i in range(0, len(said), 2) if Member.read(said[i + 1]).is_leaving}
+        return bool(set(beats) - set(dead) - leaving - {self._node.encode()})
 
     def leave(self) -> None:
         """This one is gone in good order; its sessions hibernate already. Raises StoreError."""

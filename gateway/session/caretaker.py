@@ -5,14 +5,17 @@ them.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gevent
 
-from gateway.mailbox import keys, nodes
+from gateway.mailbox import keys
 from gateway.mailbox.errors import StoreError
 from gateway.mailbox.library import function
+from gateway.mailbox.membership import Membership
 from gateway.mailbox.model import Grip
+from gateway.mailbox.node_settings import NodesSettings
 from gateway.sections import LimitSettings
 from gateway.session.away import LOOK_S, Patience
 from gateway.session.node import Node
@@ -21,11 +24,11 @@ from gateway.xmpp.errors import StreamCondition, StreamError
 
 log = get_logger(__name__)
 
-HEARTBEAT_S = 2.0
-"""the sweeper takes a node for dead after several of these"""
-
 TAILS_S = 5.0
 """how late at most a lost notice is found"""
+
+ORPHAN_S = 4.0
+"""how long a session may be ours and have no connection: one that is just beginning, or ending, has it for a moment"""
 
 SILENCE_S = 10.0
 """how often silent connections are looked at"""
@@ -38,18 +41,20 @@ PROBE_ANSWER_S = 60.0
 
 
 class Caretaker:
-    """Runs the chores of one gateway process until stopped."""
+    """Runs the chores of one gateway process until stopped. `replaced` is called when another has taken its name."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, membership: Membership, *, replaced: Callable[[], None]) -> None:
         self._node = node
+        self._membership = membership
+        self._replaced = replaced
         self._greenlets: list[gevent.Greenlet] = []
-        self._orphans: set[str] = set()
+        self._orphans: dict[str, float] = {}
         self._patience = Patience(node)
 
     def start(self) -> None:
         """Begin."""
         chores = (
-            (HEARTBEAT_S, self.beat),
+            (self._node.settings.of(NodesSettings).heartbeat_s, self.beat),
             (TAILS_S, self.check_tails),
             (SILENCE_S, self.look_at_silence),
             (LOOK_S, self._patience.look),
@@ -73,7 +78,7 @@ class Caretaker:
         """Say that this process lives."""
         journal = self._node.mailbox.journal
         if journal.is_up:
-            nodes.heartbeat(journal, self._node.name, lambda _reply: None)
+            self._membership.beat(self._replaced)
 
     def check_tails(self) -> None:
         """Find what lost notices would have told: queues that have grown, and sessions that are not ours any more.
@@ -102,10 +107,10 @@ class Caretaker:
             if sid not in owned and registry.get(sid) is session:
                 log.info("session_lost", session=sid)
                 session.lost()
-        orphans = {sid for sid in owned if registry.get(sid) is None}
-        for sid in orphans & self._orphans:  # the first time its connection may just be beginning or ending
+        now = time.monotonic()
+        self._orphans = {sid: self._orphans.get(sid, now) for sid in owned if registry.get(sid) is None}
+        for sid in [sid for sid, since in self._orphans.items() if now - since >= ORPHAN_S]:
             self._put_to_sleep(owned[sid], sid)
-        self._orphans = orphans
 
     def _put_to_sleep(self, at: str, sid: str) -> None:
         mailbox = self._node.mailbox

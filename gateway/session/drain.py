@@ -35,20 +35,18 @@ STORE_AWAY_S = 2.0
 
 
 class Drain:
-    """Ends every connection of one process. `in_waves`: there are others to which the clients will go."""
+    """Ends every connection of one process. `in_waves`: there are others to which the clients will go. `hurry` is set
+    when whoever waits for the end has no time for waves.
+    """
 
-    def __init__(self, node: Node, *, in_waves: bool) -> None:
+    def __init__(self, node: Node, *, in_waves: bool, hurry: Event) -> None:
         self._node = node
         self._settings = node.settings.of(NodesSettings)
         self._in_waves = in_waves
         self._hosts = itertools.cycle(self._settings.see_other_host)
         self._told: set[Connection] = set()
         self._answered_at = time.monotonic()
-        self._hurry = Event()
-
-    def hurry(self) -> None:
-        """Whoever waits for the end has no time: everybody goes at once. May be called by a signal's handler."""
-        self._hurry.set()
+        self._hurry = hurry
 
     def run(self) -> None:
         """Return when all are gone. Raises StoreUnavailable when Redis is away, or some are left after the last

@@ -14,12 +14,13 @@ import gevent
 from gateway.mailbox import keys
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
+from gateway.mailbox.node_settings import NodesSettings
 from gateway.mailbox.nodes import Sweep
 from gateway.mailbox.settings import OfflineSettings, SmacksSettings
 from gateway.process import dies_with_parent
 from tests.mailbox.world import JULIET, ROMEO, WAIT_S, Client, World
 from workers.sweeper.bounces import Bouncer
-from workers.sweeper.leases import LEASE_S, Leases
+from workers.sweeper.leases import Leases
 from workers.sweeper.sweeper import Sweeper
 
 ROMEO_USER = ROMEO.partition("/")[0]
@@ -49,7 +50,7 @@ def plain(stanza: bytes) -> bytes:
 
 
 @contextmanager
-def a_sweeper(url: str, *, lease_s: float = LEASE_S, **smacks: object) -> Iterator[Sweeper]:
+def a_sweeper(url: str, *, lease_s: float = NodesSettings().lease, **smacks: object) -> Iterator[Sweeper]:
     """A sweeper with a journal of its own that does nothing until `round()`."""
     settings, offline = SmacksSettings(**smacks), OfflineSettings()  # type: ignore[arg-type]
     journal = Journal(url)

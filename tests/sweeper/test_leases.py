@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from workers.sweeper.leases import LEASE_S, Leases
+from gateway.mailbox.node_settings import NodesSettings
+from workers.sweeper.leases import Leases
 
 
 def looks(leases: Leases, heartbeats: list[int], *, at: float = 0.0, step_s: float = 1.0) -> list[bool]:
@@ -29,7 +30,7 @@ def test_a_number_that_starts_again_is_a_sign_of_life() -> None:
 
 
 def test_time_in_which_this_process_did_not_look_counts_for_one_step_only() -> None:
-    found = looks(Leases(LEASE_S), [7, 7, 7, 7], step_s=3600)
+    found = looks(Leases(NodesSettings().lease), [7, 7, 7, 7], step_s=3600)
 
     assert not any(found)
 

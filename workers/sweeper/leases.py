@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-LEASE_S = 10.0
-"""seconds without a heartbeat, of this process's own connected time, after which a node is dead; it beats every two"""
-
 LONGEST_STEP_S = 1.5
 """the most that the time between two looks counts for: what held this process or Redis up held up heartbeats as well"""
 
@@ -21,10 +18,11 @@ class _Lease:
 class Leases:
     """Counts for each node how long its number of heartbeats has not moved.
 
-    Only whether it moves is looked at: no clock is compared with another machine's.
+    Only whether it moves is looked at: no clock is compared with another machine's. `lease_s`: after so many seconds
+    without a heartbeat, of this process's own connected time, a node is dead.
     """
 
-    def __init__(self, lease_s: float = LEASE_S) -> None:
+    def __init__(self, lease_s: float) -> None:
         self._lease_s = lease_s
         self._leases: dict[str, _Lease] = {}
         self._looked_at: float | None = None

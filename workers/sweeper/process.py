@@ -9,6 +9,7 @@ from gevent.event import Event
 
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
+from gateway.mailbox.node_settings import NodesSettings
 from gateway.mailbox.nodes import Sweep
 from gateway.mailbox.opening import open_journal
 from gateway.mailbox.settings import OfflineSettings, RedisSettings, SmacksSettings
@@ -34,7 +35,7 @@ def build(settings: Settings, journal: Journal) -> Sweeper:
     components = settings.of(ComponentsSettings).domains
     mailbox = Mailbox(journal, node="", smacks=smacks, offline=offline, components=components)
     bouncer = Bouncer(mailbox, sweep, domains=server.domains, components=components)
-    return Sweeper(journal, sweep, bouncer, Leases())
+    return Sweeper(journal, sweep, bouncer, Leases(settings.of(NodesSettings).lease))
 
 
 def run(settings: Settings) -> None:

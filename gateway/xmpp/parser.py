@@ -305,7 +305,9 @@ class StreamParser:
         else:
             self._check_gap(at)
             self._closed = True
-            self._events.append((StreamClosed(), self._source.index(b">", at) + 1))
+            # A header that ends itself (`<stream:stream/>`) has no end tag.
+            end = self._source.index(b">", at) + 1 if self._source.startswith(b"</", at) else at
+            self._events.append((StreamClosed(), end))
 
     def _close_element(self, at: int) -> None:
         source, start, head = self._source, self._start, self._head

@@ -86,6 +86,13 @@ def test_a_dead_token_says_since_when() -> None:
     )
 
 
+@pytest.mark.parametrize("timestamp", [-1, 10**18, 1e300])
+def test_a_time_that_is_none_is_as_if_it_were_not_said(timestamp: float) -> None:
+    assert Reaction(TokenGone(None, "Unregistered")) == react(
+        a_reply(410, "Unregistered", timestamp=timestamp), now=NOW
+    )
+
+
 def test_an_accepted_push_has_its_id() -> None:
     assert Reaction(Delivered("abc")) == react(Reply(200, {"apns-id": "abc"}, b""), now=NOW)
 

@@ -20,6 +20,7 @@ import gevent
 from bench_archive import archive
 from bench_host import Server, server
 from bench_push import PROVIDERS, push
+from bench_sessions import sessions
 from gevent.pool import Pool
 
 from gateway.demo.client import Client
@@ -281,8 +282,15 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--sessions", type=int, default=500)
     parser.add_argument("--pushes", type=int, default=4000)
+    parser.add_argument("--idle", type=int, default=20000, help="of `sessions`: so many in all")
+    parser.add_argument("--cut", type=int, default=5000, help="of `sessions`: so many of them lose their link at once")
+    parser.add_argument("--gateways", type=int, default=2, help="of `sessions`")
+    parser.add_argument("--plain", action="store_true", help="of `sessions`: without TLS")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.what == ["sessions"]:
+        sessions(count=options.idle, cut=options.cut, gateways=options.gateways, is_secure=not options.plain)
+        return
     runs: dict[str, Callable[[Server], dict[str, Any]]] = {
         "saturated": lambda host: throughput(
             host, clients=options.clients, messages=options.messages, outstanding=20, rate=0

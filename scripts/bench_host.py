@@ -8,21 +8,30 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psutil
+from gevent.pool import Pool
 
+from gateway.cli.up import NODE_VARIABLE
 from gateway.demo.stream import Address
 from gateway.mailbox.accounts import Accounts
-from gateway.mailbox.embedded import resolve
 from gateway.mailbox.journal import Journal
+from gateway.mailbox.opening import open_journal
+from gateway.mailbox.settings import RedisSettings
 from gateway.process import dies_with_parent
 from gateway.supervisor.readiness import READY_FD, READY_LINE
 from gateway.xmpp.sasl import derive
+
+START_S: Final = 20
+"""a process that does not serve after so long has failed"""
+
+STOP_S: Final = 60
+"""a gateway with thousands of sessions puts them to sleep at its end"""
 
 
 def free_port() -> int:
@@ -32,27 +41,38 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def cpu_of(*processes: psutil.Process) -> float:
+    """CPU seconds that they have used so far, in sum."""
+    return float(sum(sum(process.cpu_times()[:2]) for process in processes))
+
+
 @dataclass
 class Server:
-    """A gateway with its Redis, as processes."""
+    """Gateways with their Redis, as processes. They listen on the same ports."""
 
     address: Address
     secure: Address
-    gateway: psutil.Process
+    gateways: tuple[psutil.Process, ...]
     redis: psutil.Process
     config: Path
+    others: Mapping[str, psutil.Process]
+    """what else runs, by its command"""
+
+    @property
+    def gateway(self) -> psutil.Process:
+        """The only one, or the first."""
+        return self.gateways[0]
 
     def cpu(self) -> tuple[float, float]:
-        """CPU seconds used so far by the gateway and by Redis."""
-        gateway, redis = (sum(process.cpu_times()[:2]) for process in (self.gateway, self.redis))
-        return gateway, redis
+        """CPU seconds used so far by the gateways and by Redis."""
+        return cpu_of(*self.gateways), cpu_of(self.redis)
+
+    def journal(self) -> Journal:
+        """A connection to its Redis, not started yet."""
+        return open_journal(RedisSettings(), self.config.parent)
 
 
-START_S: Final = 20
-"""a process that does not serve after so long has failed"""
-
-
-def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+def start(command: list[str], log: Path, **environ: str) -> subprocess.Popen[bytes]:
     """Start a process that writes to `log`; returns when it says that it serves."""
     reader, writer = os.pipe()
     with log.open("ab") as output:
@@ -62,7 +82,7 @@ def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, READY_FD: str(writer)},
+                env={**os.environ, **environ, READY_FD: str(writer)},
                 pass_fds=(writer,),
                 preexec_fn=dies_with_parent(),
             )
@@ -79,34 +99,54 @@ def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def server(users: int) -> Iterator[Server]:
-    """A fresh server with accounts u0, u1, … whose password is `secret`."""
-    with tempfile.TemporaryDirectory() as folder:
+def running(command: list[str], log: Path, **environ: str) -> Iterator[psutil.Process]:
+    """The same, for the length of a with block."""
+    process = start(command, log, **environ)
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_S)
+
+
+@contextmanager
+def server(users: int, *, gateways: int = 1, others: tuple[str, ...] = (), sections: str = "") -> Iterator[Server]:
+    """A fresh server with accounts u0, u1, … whose password is `secret`.
+
+    `others`: commands that run beside the gateways, such as `sweeper`; `sections`: more of the configuration.
+    """
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         plain, secure = free_port(), free_port()
-        config = Path(folder) / "bench.toml"
+        config, log = Path(folder) / "bench.toml", Path(folder) / "log"
         config.write_text(
             f'[server]\ndata_dir = "{folder}"\n[tls]\nrequired = false\n[log]\nlevel = "warning"\n[listen]\n'
-            f'c2s = ["127.0.0.1:{plain}"]\nc2s_tls = ["127.0.0.1:{secure}"]\nwebsocket = []\nweb = []\n'
+            f'c2s = ["127.0.0.1:{plain}"]\nc2s_tls = ["127.0.0.1:{secure}"]\nwebsocket = []\nweb = []\n{sections}'
         )
-        url, log = resolve("embedded", Path(folder)), Path(folder) / "log"
-        redis = start(["redis", "--config", str(config)], log)
-        gateway = start(["gateway", "--config", str(config)], log)
-        try:
-            journal = Journal(url)
-            journal.start()
-            fields = derive("secret", salt=os.urandom(16), iterations=4096).to_fields()
-            for number in range(users):
-                Accounts(journal).create(f"u{number}@localhost", fields)
-            journal.stop()
-            valkey = next(iter(psutil.Process(redis.pid).children()), psutil.Process(redis.pid))
-            yield Server(
-                Address("127.0.0.1", plain, tls="none"),
-                Address("127.0.0.1", secure, tls="direct"),
-                psutil.Process(gateway.pid),
-                valkey,
-                config,
-            )
-        finally:
-            for process in (gateway, redis):
-                process.terminate()
-                process.wait(20)
+        where = ["--config", str(config)]
+        redis = stack.enter_context(running(["redis", *where], log))
+        beside = {name: stack.enter_context(running([name, *where], log)) for name in others}
+        nodes = [{NODE_VARIABLE: f"gateway-{number}"} for number in range(gateways)]
+        here = tuple(stack.enter_context(running(["gateway", *where], log, **node)) for node in nodes)
+        made = Server(
+            Address("127.0.0.1", plain, tls="none"),
+            Address("127.0.0.1", secure, tls="direct"),
+            here,
+            next(iter(redis.children()), redis),
+            config,
+            beside,
+        )
+        enrol(made, users)
+        yield made
+
+
+def enrol(host: Server, users: int) -> None:
+    """Make the accounts. Passwords as real ones; but all with one salt, so that to make them costs no minutes."""
+    fields = derive("secret", salt=os.urandom(16), iterations=4096).to_fields()
+    journal = host.journal()
+    journal.start()
+    Pool(50).map(lambda number: Accounts(journal).create(f"u{number}@localhost", fields), range(users))
+    journal.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.mailbox.cluster.journal import ClusterJournal
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.notices import Subscriber
 from gateway.mailbox.settings import RedisSettings
@@ -12,7 +13,12 @@ from gateway.mailbox.settings import RedisSettings
 
 def open_journal(redis: RedisSettings, data_dir: Path) -> Journal:
     """The journal for `[redis] url`; it is not started yet. Raises ConfigError for an address that cannot be meant."""
-    return Journal(redis.servers(data_dir).source(), timeout_s=redis.timeout_s)
+    servers = redis.servers(data_dir)
+    if servers.kind == "cluster":
+        return ClusterJournal(
+            servers, timeout_s=redis.timeout_s, replicas=redis.wait_replicas, replicas_s=redis.wait_timeout
+        )
+    return Journal(servers.source(), timeout_s=redis.timeout_s)
 
 
 def open_subscriber(

@@ -123,8 +123,8 @@ class RedisCluster:
     def url_of(self, seeds: list[ClusterNode]) -> str:
         """The same with these seeds only."""
         who = f"{USER}:{quote(PASSWORD, safe='')}@" if self.acl else ""
-        options = f"?tls=true&ca={quote(str(self.certificate))}" if self.tls else ""
-        return f"redis+cluster://{who}" + ",".join(f"127.0.0.1:{node.port}" for node in seeds) + options
+        scheme = "rediss+cluster" if self.tls else "redis+cluster"
+        return f"{scheme}://{who}" + ",".join(f"127.0.0.1:{node.port}" for node in seeds)
 
     def part(self, n: int) -> range:
         """The slots of part `n`."""
@@ -201,7 +201,7 @@ class RedisCluster:
         self._until("the replica took over", took_over)
 
     def migrate(self, slot: int, to: int, *, pause_s: float = 0.0, keys_at_once: int = 1) -> None:
-        """Move `slot` to the master of part `to` as `valkey-cli --cluster reshard` does; `pause_s` after each MIGRATE."""
+        """Move `slot` to the master of part `to` as valkey-cli's reshard does; `pause_s` after each MIGRATE."""
         source, target = self.owner(slot), self.master(to)
         if source is target:
             return
@@ -224,7 +224,7 @@ class RedisCluster:
         """Until every living replica has what its master has."""
         for node in self._living():
             with self._admin(node) as client:
-                self._until(f"{node.port} is in sync", lambda: _is_in_sync(client))  # noqa: B023 - called here
+                self._until(f"{node.port} is in sync", lambda: _is_in_sync(client))
 
     def _form(self) -> None:
         heads, others = self.nodes[: self.masters], self.nodes[self.masters :]
@@ -238,7 +238,7 @@ class RedisCluster:
                     client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus_port)
         for node in self.nodes:
             with self._admin(node) as client:
-                self._until("all have met", lambda: len(set(_met(client))) == len(self.nodes))  # noqa: B023
+                self._until("all have met", lambda: len(set(_met(client))) == len(self.nodes))
         for n, node in enumerate(others):
             with self._admin(node) as client:
                 client.execute_command("CLUSTER", "REPLICATE", heads[n % self.masters].id)
@@ -370,7 +370,7 @@ def _met(client: Any) -> Iterator[int]:
 
 def _is_in_sync(client: Any) -> bool:
     role = client.execute_command("ROLE")
-    return role[0] == b"master" or role[3] == b"connected"
+    return bool(role[0] == b"master" or role[3] == b"connected")
 
 
 @contextmanager

@@ -1,0 +1,357 @@
+"""The journal of a Redis Cluster: the interface of `gateway.mailbox.journal.Journal`, with a connection to each master.
+
+Order is kept within a slot, which is where a mailbox lives; operations in different slots do not wait for each other.
+When a connection is lost, what was sent and not answered is sent again in order, perhaps to another master: operations
+are idempotent. A slot that is being moved key by key is waited for: half of its bucket is here, half is there, and an
+operation looks at keys that it does not name, so that no redirection (ASK) may be followed.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Final
+
+import gevent
+from gevent.event import Event
+
+from gateway.mailbox import answers, keys, library
+from gateway.mailbox.cluster import topology
+from gateway.mailbox.cluster.lanes import Group, Lane, Reason, Setback, Settled, State
+from gateway.mailbox.cluster.shard import Shard
+from gateway.mailbox.cluster.slots import EVERYWHERE, key_of, slot_of
+from gateway.mailbox.cluster.topology import Topology
+from gateway.mailbox.dial import Address, Part, packed
+from gateway.mailbox.errors import StoreError, StoreMisconfigured, StoreUnavailable
+from gateway.mailbox.journal import Callback, Journal, Reply, Waiting
+from gateway.mailbox.redis_url import Servers
+from gateway.settings import ConfigError
+from gateway.telemetry import get_logger
+
+log = get_logger(__name__)
+
+LOOK_S: Final = 15.0
+"""how often the nodes are asked who serves what while all is well"""
+
+TROUBLE_LOOK_S: Final = 0.5
+"""how often while it is not"""
+
+SILENT_S: Final = 1.0
+"""a batch that is on its way for so long is trouble: its master may be dead, and another one in its place"""
+
+OLD_NEWS_S: Final = 10.0
+"""after so long without a node that knows as much as we have heard of, one that knows less is believed"""
+
+FIRST_PAUSE_S: Final = 0.01
+LONGEST_PAUSE_S: Final = 0.3
+"""between two attempts of a lane after setbacks"""
+
+
+class ClusterJournal(Journal):
+    """Journals to all masters of a cluster. `servers` names some of its nodes; the rest is as in `Journal`.
+
+    `replicas`: an operation is only answered when so many replicas have it, which may take `replicas_s` seconds.
+    """
+
+    is_sharded = True
+
+    def __init__(
+        self, servers: Servers, *, timeout_s: float = 10.0, replicas: int = 0, replicas_s: float = 1.0
+    ) -> None:
+        super().__init__(servers.addresses[0], timeout_s=timeout_s)
+        self._seeds = servers.addresses
+        self._new_shard = partial(Shard, timeout_s=timeout_s, replicas=replicas, replicas_s=replicas_s)
+        self.topology: Topology | None = None
+        self.changed = Event()
+        """set, and cleared at once, whenever somebody else serves a slot"""
+        self._believed_at = 0.0
+        self._hint: Address | None = None
+        self._shards: dict[Address, Shard] = {}
+        self._lanes: dict[int, Lane] = {}
+        self._nowhere = Lane(-1)
+        """commands without a key from before any server was known"""
+        self._by_prefix: dict[Part, Lane] = {
+            each: self.lane(each) for each in map(keys.bucket_prefix, range(keys.BUCKETS))
+        }
+        self._held = 0
+        self._doubt = Event()
+
+    # What Journal offers
+
+    def start(self) -> None:
+        """See Journal."""
+        if self._runner is None:
+            self._doubt.set()
+            self._runner = gevent.spawn(self._watch)
+
+    def stop(self, flush_s: float = 2.0) -> None:
+        """See Journal."""
+        self._idle.wait(flush_s)
+        if self._runner is not None:
+            self._runner.kill(timeout=1)
+            self._runner = None
+        for shard in self._shards.values():
+            shard.stop()
+        for lane in self._all_lanes():
+            while lane.queued:
+                self._answer(lane.queued.popleft(), StoreUnavailable("the journal was closed"))
+        self._shards.clear()
+        self._up.clear()
+
+    @property
+    def waiting(self) -> int:
+        """See Journal."""
+        return self.pressure.waiting
+
+    def submit(self, callback: Callback, *command: Part, weight: int = 1) -> None:
+        """See Journal. PUBLISH becomes SPUBLISH; a command that concerns every server is answered when all have."""
+        lane = self._by_prefix.get(command[3]) if command[0] == "FCALL" else None
+        if lane is None:
+            if command[0] in EVERYWHERE:
+                self._everywhere(callback, command)
+                return
+            if command[0] == "PUBLISH":
+                command = ("SPUBLISH", *command[1:])
+            lane = self._lane_of(command)
+        self._queue(lane, (packed(command), callback, weight, library.grows(command)))
+
+    def lane(self, key: Part) -> Lane:
+        """The lane of a key's slot."""
+        slot = slot_of(key)
+        found = self._lanes.get(slot)
+        if found is None:
+            found = self._lanes[slot] = Lane(slot, shard=self._shard_of(slot))
+        return found
+
+    def _lane_of(self, command: Sequence[Part]) -> Lane:
+        key = key_of(command)
+        if key is not None:
+            return self.lane(key)
+        for shard in self._shards.values():
+            if shard.is_up:
+                return shard.own
+        return next((shard.own for shard in self._shards.values()), self._nowhere)
+
+    def _queue(self, lane: Lane, entry: Waiting) -> None:
+        lane.queued.append(entry)
+        self.pressure.asked(len(entry[0]))
+        self._idle.clear()
+        if lane.state is State.IDLE:
+            self._offer(lane)
+
+    def _everywhere(self, callback: Callback, command: Sequence[Part]) -> None:
+        """To every server, and behind everything that was submitted before: PING comes back when all that has."""
+        lanes = [lane for lane in self._lanes.values() if lane.state is not State.IDLE]
+        lanes += [shard.own for shard in self._shards.values()] or [self._nowhere]
+        left = len(lanes)
+        worst: Reply = None
+
+        def one(reply: Reply) -> None:
+            nonlocal left, worst
+            left -= 1
+            if worst is None or isinstance(reply, StoreError):
+                worst = reply
+            if not left:
+                callback(worst)
+
+        data = packed(tuple(command))
+        for lane in lanes:
+            self._queue(lane, (data, one, 1, False))
+
+    def _all_lanes(self) -> Iterator[Lane]:
+        yield from self._lanes.values()
+        yield from (shard.own for shard in self._shards.values())
+        yield self._nowhere
+
+    # What shards tell (shard.Keeper)
+
+    def settled(self, group: Group, outcome: Settled | Setback) -> None:
+        """A group was answered."""
+        lane = group.lane
+        if isinstance(outcome, Setback):
+            lane.give_back(group.entries)
+            self._hold(lane, outcome)
+            return
+        if lane.setbacks:
+            self._note_served(lane)
+        lane.give_back(outcome.again)
+        for entry, value in outcome.answered:
+            self._answer(entry, value)
+        if outcome.is_full:
+            self._refuse_what_grows_in(lane)
+        if lane.queued:
+            self._offer(lane)
+        else:
+            lane.state = State.IDLE
+
+    def batch_done(self) -> None:
+        """All of a batch was answered."""
+        self.pressure.heard()
+        if not self.pressure.waiting:
+            self._idle.set()
+
+    def connected(self, shard: Shard) -> None:
+        """A master lets us in."""
+        log.info("redis_connected", master=str(shard.address))
+        self._look_up()
+        self._tell_reconnected()
+
+    def lost(self, shard: Shard, why: Exception) -> None:
+        """A master does not answer."""
+        kind = StoreMisconfigured if isinstance(why, StoreMisconfigured | ConfigError) else StoreUnavailable
+        self._note_loss(kind(f"{shard.address}: {why}"))
+        self.pressure.lost()
+        self._up.clear()
+        self._doubt.set()
+        for lane in shard.drop_foreign():
+            self._offer(lane)
+
+    # Setbacks
+
+    def _hold(self, lane: Lane, setback: Setback) -> None:
+        """It goes on a little later, at whoever serves it then."""
+        if not lane.setbacks:
+            lane.held_since = time.monotonic()
+            log.info(
+                "slot_not_served", slot=lane.slot, why=setback.why.value, error=setback.text, waiting=len(lane.queued)
+            )
+        lane.setbacks += 1
+        lane.state = State.HELD
+        self._held += 1
+        if setback.why is Reason.MOVED:
+            self._hint = topology.at(self._seeds[0], setback.host_port)
+        if setback.why is not Reason.MOVING:
+            self._doubt.set()
+        pause_s = min(FIRST_PAUSE_S * 2 ** min(lane.setbacks - 1, 10), LONGEST_PAUSE_S)
+        gevent.spawn_later(pause_s, self._release, lane)
+
+    def _release(self, lane: Lane) -> None:
+        if lane.state is State.HELD:
+            self._held -= 1
+            self._offer(lane)
+
+    @staticmethod
+    def _note_served(lane: Lane) -> None:
+        log.info("slot_served_again", slot=lane.slot, seconds=round(time.monotonic() - lane.held_since, 3))
+        lane.setbacks = 0
+
+    def _offer(self, lane: Lane) -> None:
+        lane.state = State.READY
+        if lane.shard is not None:
+            lane.shard.offer(lane)
+
+    def _refuse_what_grows_in(self, lane: Lane) -> None:
+        """As in Journal, for what waits in the same slot: it must not overtake the error of what was refused."""
+        waiting, refused = list(lane.queued), 0
+        lane.queued.clear()
+        lane.queued.extend(entry for entry in waiting if not entry[3])
+        for entry in waiting:
+            if entry[3]:
+                refused += 1
+                self._answer(entry, answers.error_of("", full=True))
+        self.pressure.full(1 + refused)
+
+    # Who serves what
+
+    def _watch(self) -> None:
+        looked_at, failed = 0.0, 0
+        while True:
+            self._doubt.wait(TROUBLE_LOOK_S)
+            if not (self._doubt.is_set() or self._is_in_trouble or time.monotonic() - looked_at >= LOOK_S):
+                continue
+            self._doubt.clear()
+            try:
+                self._look()
+                looked_at, failed = time.monotonic(), 0
+            except (OSError, StoreUnavailable, ConfigError) as error:
+                failed += 1
+                if failed == 1 or isinstance(error, StoreMisconfigured):
+                    self._note_loss(error)
+                self.pressure.lost()
+            except Exception:  # the top of a greenlet: without it no failover would be found
+                log.exception("cluster_not_understood")
+            gevent.sleep(min(0.01 * 2 ** min(failed, 7), 1.0))
+
+    @property
+    def _is_in_trouble(self) -> bool:
+        return (
+            bool(self._held)
+            or not self._up.is_set()
+            or any(shard.silent_s > SILENT_S for shard in self._shards.values())
+        )
+
+    def _look(self) -> None:
+        """Ask who serves what, and go by it. Raises OSError, StoreUnavailable, ConfigError."""
+        known = self.topology
+        found = topology.ask_around(self._whom_to_ask(), least_epoch=known.epoch if known else 0)
+        now = time.monotonic()
+        if known is not None and found.epoch < known.epoch and now - self._believed_at < OLD_NEWS_S:
+            return
+        self._believed_at = now
+        if known is None or found != known:
+            self.topology = found
+            self._follow(found)
+
+    def _whom_to_ask(self) -> Iterator[Address]:
+        """Who was named by a redirection, then everybody in a random order; last those who do not answer us."""
+        hint, self._hint = self._hint, None
+        if hint is not None:
+            yield hint
+        nodes = list(self.topology.nodes if self.topology else ())
+        random.shuffle(nodes)
+        silent = [shard.address for shard in self._shards.values() if not shard.is_up or shard.silent_s > SILENT_S]
+        yield from (node for node in nodes if node not in silent)
+        yield from self._seeds
+        yield from silent
+
+    def _follow(self, found: Topology) -> None:
+        """Connect to new masters, leave those that are none any more, and hand the lanes over."""
+        former = self._shards
+        masters = dict.fromkeys(found.masters)
+        self._shards = {each: former.get(each) or self._new_shard(each, self) for each in masters}
+        gone = [shard for address, shard in former.items() if address not in masters]
+        listed = [lane for lane in self._lanes.values() if lane.state is State.READY and lane.shard is None]
+        moved = 0
+        for lane in self._lanes.values():
+            shard = self._shard_of(lane.slot)
+            moved += shard is not lane.shard
+            lane.shard = shard
+        for address, shard in former.items():
+            listed += shard.drop_foreign() if address in masters else shard.stop()
+        self._hand_over(gone, listed)
+        for address, shard in self._shards.items():
+            if address not in former:
+                shard.start()
+        log.info("cluster_seen", epoch=found.epoch, masters=[str(each) for each in masters], lanes_moved=moved)
+        self._look_up()
+        self.changed.set()
+        self.changed.clear()
+
+    def _hand_over(self, gone: Sequence[Shard], listed: Sequence[Lane]) -> None:
+        heir = next(iter(self._shards.values()), None)
+        for lane in (self._nowhere, *(shard.own for shard in gone)):
+            if heir is not None and lane.queued:
+                heir.own.queued.extend(lane.queued)
+                lane.queued.clear()
+                lane.state = State.IDLE
+                if heir.own.state is State.IDLE:
+                    self._offer(heir.own)
+        for lane in listed:
+            if lane.slot >= 0:
+                self._offer(lane)
+
+    def _shard_of(self, slot: int) -> Shard | None:
+        owner = self.topology.owner(slot) if self.topology else None
+        return self._shards.get(owner) if owner else None
+
+    def _look_up(self) -> None:
+        """Up is: all slots are served, by masters that let us in."""
+        if self.topology and self.topology.is_whole and all(shard.is_up for shard in self._shards.values()):
+            if not self._up.is_set():
+                self._refused.clear()
+                self._up.set()
+                self.pressure.connected()
+        else:
+            self._up.clear()

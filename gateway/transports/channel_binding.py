@@ -46,12 +46,16 @@ def server_end_point(certificate_der: bytes) -> bytes | None:
 
 
 def channel_bindings(tls_socket: ssl.SSLSocket, certificate_der: bytes, exporter: Exporter | None) -> dict[str, bytes]:
-    """The bindings of a connection after its handshake, by type; `certificate_der` is the server's certificate."""
+    """The bindings of a connection after its handshake, by type; `certificate_der` is the server's certificate.
+
+    `tls-unique` is left out of a session that was resumed: without RFC 7627 two connections could share it.
+    """
     bindings: dict[str, bytes] = {}
     version = tls_socket.version()
     if version == "TLSv1.3" and exporter and (exported := exporter(tls_socket._sslobj)):  # type: ignore[attr-defined]
         bindings["tls-exporter"] = exported
-    if version == "TLSv1.2" and (unique := tls_socket.get_channel_binding("tls-unique")):
+    is_unique = version == "TLSv1.2" and not tls_socket.session_reused
+    if is_unique and (unique := tls_socket.get_channel_binding("tls-unique")):
         bindings["tls-unique"] = unique
     if end_point := server_end_point(certificate_der):
         bindings["tls-server-end-point"] = end_point
@@ -115,7 +119,7 @@ def _openssl_exporter() -> Exporter | None:
 
     def exporter(ssl_object: Any) -> bytes:
         out = ctypes.create_string_buffer(_LENGTH)
-        pointer = _ssl_pointer(ssl_object)
+        pointer = ssl_pointer(ssl_object)
         if pointer is None or function(pointer, out, _LENGTH, _LABEL, len(_LABEL), b"", 0, 1) != 1:
             return b""
         return out.raw
@@ -123,7 +127,7 @@ def _openssl_exporter() -> Exporter | None:
     return exporter
 
 
-def _ssl_pointer(ssl_object: Any) -> int | None:
+def ssl_pointer(ssl_object: Any) -> int | None:
     """The `SSL *` in an `_ssl._SSLSocket`: the word before the pointer to its context object.
 
     Found by that neighbour, not by a fixed offset, so that another layout is noticed and not followed.

@@ -120,7 +120,7 @@ def test_an_object_of_another_layout_is_not_looked_into() -> None:
     class Other:
         context = object()
 
-    assert None is channel_binding._ssl_pointer(Other())
+    assert None is channel_binding.ssl_pointer(Other())
 
 
 def test_tls_1_2_has_tls_unique_and_no_exporter(tmp_path: Path) -> None:

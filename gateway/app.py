@@ -15,6 +15,8 @@ from gateway.archive import opening
 from gateway.composition import Features
 from gateway.features import offline
 from gateway.features.selection import FeatureSettings, selected
+from gateway.limits.hits import process_hits
+from gateway.limits.process import Limits, TurnedAway
 from gateway.mailbox import keys, nodes
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.errors import StoreError
@@ -33,7 +35,10 @@ from gateway.session.component import component_domains, serve_components
 from gateway.session.connection import HANDSHAKE_S, serve
 from gateway.session.drain import STORE_AWAY_S, Drain
 from gateway.session.node import Node, Registry
+from gateway.session.proof import Proof
 from gateway.session.rhythm import Rhythm
+from gateway.session.stream import farewell
+from gateway.session.watch import Watch
 from gateway.settings import Settings
 from gateway.supervisor import notify_ready
 from gateway.telemetry import get_logger
@@ -64,6 +69,7 @@ class Gateway:
     membership: Membership
     caretaker: Caretaker
     listeners: list[Listener]
+    watch: Watch
     reloader: Reloader
     stop_wanted: Event = field(default_factory=Event)
     hurry: Event = field(default_factory=Event)
@@ -129,7 +135,12 @@ class Gateway:
         listen = settings.of(ListenSettings)
         if listen.websocket:
             log.warning("websocket_not_available_yet", addresses=listen.websocket)
+        guard = Limits(limits, hits=process_hits(), waiting=lambda: journal.waiting)
         most, patience = limits.max_connections, limits.write_timeout
+
+        def goodbye(away: TurnedAway) -> bytes:
+            return farewell(away, domain=server.domains[0], stream_id=new_id(), see_other_host=limits.see_other_host)
+
         listeners = [
             Listener(
                 listen.components if components else [],
@@ -137,7 +148,14 @@ class Gateway:
                 max_connections=most,
                 write_timeout_s=patience,
             ),
-            Listener(listen.c2s, serve(node), max_connections=most, write_timeout_s=patience),
+            Listener(
+                listen.c2s,
+                serve(node),
+                max_connections=most,
+                write_timeout_s=patience,
+                limits=guard,
+                farewell=goodbye,
+            ),
             Listener(
                 listen.c2s_tls,
                 serve(node),
@@ -145,14 +163,16 @@ class Gateway:
                 max_connections=most,
                 handshake_timeout_s=min(HANDSHAKE_S, limits.negotiation_timeout),
                 write_timeout_s=patience,
+                limits=guard,
             ),
         ]
-        reloader = Reloader(node, listeners, again or (lambda: settings))
-        gateway = cls(node, journal, subscriber, membership, caretaker, listeners, reloader)
+        reloader, watch = Reloader(node, listeners, again or (lambda: settings)), Watch(guard, journal, node.name)
+        gateway = cls(node, journal, subscriber, membership, caretaker, listeners, watch, reloader)
         return gateway
 
     def start(self) -> None:
         """Connect to Redis, then listen. Raises StoreUnavailable, ConfigError, NodeNameTaken."""
+        self.journal.proof = Proof(self.node)
         self.journal.start()
         self.journal.wait_up(REDIS_AT_START_S)
         self.membership.join()
@@ -163,6 +183,7 @@ class Gateway:
         self.node.rhythm.start()
         self.subscriber.start()
         self.caretaker.start()
+        self.watch.start()
         for listener in self.listeners:
             listener.start()
         self.reloader.start()
@@ -191,6 +212,7 @@ class Gateway:
             log.warning("stop_incomplete", connections=len(self.node.connections), error=str(late))
         self.reloader.stop()
         self.caretaker.stop()
+        self.watch.stop()
         self.subscriber.stop()
         self.node.rhythm.stop()
         self.journal.stop(FLUSH_S if self.journal.is_up else 0.0)

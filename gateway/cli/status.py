@@ -73,7 +73,22 @@ def as_text(found: dict[str, Any]) -> str:
         f"component        {domain}: {'connected' if is_there else 'not connected'}"
         for domain, is_there in found["components"].items()
     )
+    lines.extend(f"load             {node}: {_load(report)}" for node, report in found["limits"].items())
+    lines.extend(
+        f"limits           {node}: {_counts(report['hits'])}"
+        for node, report in found["limits"].items()
+        if report["hits"]
+    )
     return "\n".join(lines)
+
+
+def _load(report: dict[str, Any]) -> str:
+    """How busy a gateway is."""
+    busy = ", too busy for new sessions" if report["is_busy"] else ""
+    return (
+        f"{report['connections']} connections, {report['unauthenticated']} not logged in, {report['queued']} queued; "
+        f"{report['lag_ms']} ms late{busy}"
+    )
 
 
 def _counts(counted: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from gateway.archive.errors import ArchiveError
 from gateway.archive.opening import reader_of
@@ -16,8 +17,13 @@ from gateway.archive.settings import ArchiveSettings
 from gateway.features import mam_query
 from gateway.features.mam_query import ArchiveQuery, not_found
 from gateway.hooks import Feature, On, Query, StanzaTraits, Xep
+from gateway.limits.bucket import Rate
+from gateway.limits.hits import Limit, process_hits
+from gateway.limits.turns import TooManyRequests, Turns
 from gateway.mailbox.archive_ids import ms_of, to_text
 from gateway.mailbox.archives import Archives, Kept
+from gateway.sections import LimitSettings
+from gateway.settings import Settings
 from gateway.telemetry import get_logger
 from gateway.xmpp import ns, rsm
 from gateway.xmpp.delay import stamp
@@ -57,13 +63,28 @@ def traits(event: StanzaTraits) -> None:
     event.archive = any(child in MEANINGFUL or child[0] in ENCRYPTED for child in stanza.children)
 
 
+@cache
+def _turns(at_once: int, rate: Rate | None) -> Turns:
+    """The process's: one account must not keep the database busy for all."""
+    return Turns(Limit.ARCHIVE_QUERIES, rate=rate, at_once=at_once, hits=process_hits())
+
+
+def _turns_of(settings: Settings) -> Turns:
+    limits = settings.of(LimitSettings)
+    return _turns(limits.max_archive_queries, Rate.of(limits.archive_queries))
+
+
 @contextmanager
 def _readable(query: Query) -> Iterator[Reader]:
     """The asker's own archive (section 8.1: nobody else's). What the database cannot do now may be asked again."""
     if not query.is_own:
         raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
+    settings = query.services.settings
     try:
-        yield reader_of(query.services.settings, query.services.mailbox)
+        with _turns_of(settings).turn(str(query.asker.bare)):
+            yield reader_of(settings, query.services.mailbox)
+    except TooManyRequests as error:
+        raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, str(error)) from error
     except ArchiveError as error:
         log.error("archive_not_read", error=str(error))
         raise StanzaError(

@@ -11,6 +11,7 @@ import msgspec
 from gateway.mailbox import keys, nodes
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.journal import Journal
+from gateway.mailbox.limit_reports import LimitReport, reports
 from gateway.mailbox.model import Census
 from gateway.mailbox.push_life import PushLife
 from gateway.mailbox.push_workers import PushWorkers, WorkerReport
@@ -45,7 +46,7 @@ class ArchiveLine:
 class Overview:
     """Everything at one moment. `life`: of all pushes; `workers`: push workers by name. `oldest_event_s`: for how long
     the oldest push event has waited, None if none waits; `components`: domain of each configured one -> whether it is
-    connected.
+    connected; `limits`: what gateways say of theirs, by node.
     """
 
     nodes: tuple[NodeLine, ...]
@@ -56,6 +57,7 @@ class Overview:
     oldest_event_s: float | None
     archive: ArchiveLine
     components: dict[str, bool]
+    limits: dict[str, LimitReport]
 
     @property
     def live(self) -> int:
@@ -100,6 +102,7 @@ class Overview:
                 "round_s": None if self.archive.round_s is None else round(self.archive.round_s, 1),
             },
             "components": dict(sorted(self.components.items())),
+            "limits": {node: msgspec.to_builtins(report) for node, report in sorted(self.limits.items())},
         }
 
 
@@ -118,6 +121,7 @@ def collect(journal: Journal, now: float, components: Iterable[str] = ()) -> Ove
         oldest_event_s=max(0.0, now - census.oldest_event_ms / 1000) if census.oldest_event_ms else None,
         archive=_archive(journal, now),
         components={domain: _is_connected(journal, domain) for domain in components},
+        limits=reports(journal, owned),
     )
 
 

@@ -159,7 +159,7 @@ class Negotiation:
         bindings = self._channel.bindings
         required = self._node.tls_required
         if bindings is None and required:
-            return stream.features(stream.starttls(required=True), limits)
+            return stream.features(stream.starttls(required=True))
         offered = mechanisms.offered(tls=bindings is not None, tls_required=required, channel_bindings=bindings or {})
         self._authentication = Authentication(
             self._node,

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from gateway.mailbox.overview import ACCEPTED, Overview
-from workers.web import push_metrics
+from workers.web import limit_metrics, push_metrics
 from workers.web.families import counter, counters, gauge, gauges
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -50,5 +50,6 @@ class _Families(Collector):
         if found.archive.round_s is not None:
             age = found.archive.round_s
             yield gauge("archive_round_age_seconds", "Since an archiver finished a round over all archives.", age)
+        yield from limit_metrics.families(found)
         there = {domain: float(is_there) for domain, is_there in found.components.items()}
         yield gauges("component_connected", "1 if the external component is connected.", "domain", there)

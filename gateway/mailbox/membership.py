@@ -79,7 +79,10 @@ class Membership:
                 f'server.node: a gateway with the name "{self._node}" is running. Each needs a name of its own; without'
                 " the setting it gets one"
             )
-        self._journal.call("HSET", keys.NODE_MEMBERS, self._node, self._self.written())
+        self._journal.call(*self._introduction())
+
+    def _introduction(self) -> tuple[str | int, ...]:
+        return ("FCALL", library.function("introduce"), 1, keys.NODE_MEMBERS, self._node, self._self.written())
 
     def _lives(self) -> bool:
         if self._node in nodes.declared_dead(self._journal):
@@ -97,7 +100,7 @@ class Membership:
 
         def known(reply: Any) -> None:
             if reply is None:  # a sweeper took us for dead and forgot us
-                self._journal.submit(_ignore, "HSETNX", keys.NODE_MEMBERS, self._node, self._self.written())
+                self._journal.submit(_ignore, *self._introduction())
             elif isinstance(reply, bytes) and Member.read(reply).instance != self._self.instance:
                 replaced()
 
@@ -112,7 +115,7 @@ class Membership:
         try:
             _, said, dead, beats = self._journal.call_all(
                 (
-                    ("HSET", keys.NODE_MEMBERS, self._node, self._self.written()),
+                    self._introduction(),
                     ("HGETALL", keys.NODE_MEMBERS),
                     ("SMEMBERS", keys.DEAD_NODES),
                     ("HKEYS", keys.NODES),

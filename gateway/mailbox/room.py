@@ -15,7 +15,9 @@ EVEN_WHEN_FULL: Final = frozenset(
     pubsub_sources pubsub_last pubsub_take pubsub_eager pubsub_retract pubsub_empty pubsub_unsubscribe pubsub_gone
     unregister claim pushed retry done background trace push_state device_remove
     remove sessions census evict disable reenable credentials logged_in standing attendance
-    invite_look invite_release command_take command_end tails reap outbox posted beat mark_dead
+    invite_look invite_release command_take command_end tails reap outbox posted beat introduce
+    mark_dead fence verify run_id survey
+    fence run_id survey verify
     """.split()  # noqa: SIM905 - ninety names, which nobody wants to see in quotes
 )
 """Operations with the flag `allow-oom`: they read, or make room sooner or later, or tell somebody that there is none.

@@ -45,7 +45,6 @@ class Drain:
         self._in_waves = in_waves
         self._hosts = itertools.cycle(self._settings.see_other_host)
         self._told: set[Connection] = set()
-        self._answered_at = time.monotonic()
         self._hurry = hurry
 
     def run(self) -> None:
@@ -94,7 +93,5 @@ class Drain:
 
     def _wait(self) -> None:
         self._hurry.wait(STEP_S) if not self._hurry.is_set() else gevent.sleep(STEP_S)
-        if self._node.mailbox.journal.is_up:
-            self._answered_at = time.monotonic()
-        elif time.monotonic() - self._answered_at > STORE_AWAY_S:
+        if self._node.mailbox.journal.pressure.silent_s > STORE_AWAY_S:
             raise StoreUnavailable("Redis is away")

@@ -16,7 +16,7 @@ import redis
 from gevent.event import AsyncResult
 
 from gateway.mailbox.embedded import EmbeddedServer
-from gateway.mailbox.errors import StoreCorrupt, StoreUnavailable
+from gateway.mailbox.errors import StoreCorrupt, StoreError, StoreFull, StoreUnavailable
 from gateway.mailbox.journal import LARGEST_GROUP, Journal
 from gateway.mailbox.model import Delivery, Origin, Status
 from gateway.settings import ConfigError
@@ -372,28 +372,34 @@ def test_what_redis_refuses_for_now_is_asked_again(line: BadLine, refusal: bytes
     assert 3 == line.connections
 
 
-def test_short_of_memory_everything_waits_and_nothing_is_lost_or_reordered(tmp_path: Path) -> None:
+def test_short_of_memory_every_message_is_refused_and_none_overtakes_another(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path, appendfsync="no")
     server.start()
     with a_world(server.url) as world:
         world.account()
         phone = world.client()
-        answers = Answers(50)
+
+        def sent(last: int) -> list[Delivery | StoreError]:
+            answers = Answers(last)
+            for n in range(1, last + 1):
+                world.mailbox.deliver(
+                    user=JULIET, resource="", sender="romeo@localhost/o", origin=Origin("romeo-1", n, 600_000),
+                    kind="m", type="chat", flags="swb", stanza=a_message(str(n)), done=answers,
+                )  # fmt: skip
+            found: list[Delivery | StoreError] = answers.wait()
+            return found
+
         world.redis.config_set("maxmemory", 1)
-        for n in range(1, 51):
-            world.mailbox.deliver(
-                user=JULIET, resource="", sender="romeo@localhost/o", origin=Origin("romeo-1", n, 600_000), kind="m",
-                type="chat", flags="swb", stanza=a_message(str(n)), done=answers,
-            )  # fmt: skip
-            gevent.sleep(0)
-        was_refused = wait_for(lambda: not world.journal.is_up)
+        refused = sent(2 * LARGEST_GROUP)
+        asked = world.redis.info("commandstats")["cmdstat_fcall"]["rejected_calls"]
         world.redis.config_set("maxmemory", 0)
-        found: list[Delivery] = answers.wait()
+        taken = sent(50)
         stanzas = phone.stanzas()
     server.stop()
 
-    assert was_refused
-    assert {Status.OK} == {answer.status for answer in found}
+    assert {StoreFull} == {type(answer) for answer in refused}
+    assert LARGEST_GROUP >= asked  # those behind them were refused with them
+    assert {Status.OK} == {answer.status for answer in taken if isinstance(answer, Delivery)}
     assert [a_message(str(n)) for n in range(1, 51)] == stanzas
 
 

@@ -370,6 +370,7 @@ read("standing", lambda s: (JULIET,))
 read("attendance", lambda s: ("0", 100))
 read("tails", lambda s: ("n1",))
 row("beat", lambda s: ("n1",), at=keys.NODES, differs=r"nodes n1$", why="it only has to move", second=2)
+row("introduce", lambda s: ("n1", "{}"), at=keys.NODE_MEMBERS, second=0)
 row("mark_dead", lambda s: ("n1",), at=keys.DEAD_NODES, second=0)
 read("outbox", lambda s: (100, 0))
 

@@ -1,0 +1,92 @@
+"""Redis answers nothing for longer than clients should wait: they are sent away, come back, and nothing is lost."""
+
+import time
+from functools import partial
+from pathlib import Path
+
+import gevent
+import pytest
+
+from gateway.demo.stream import ClientStream, StreamEnded, condition_of
+from gateway.mailbox.pressure import MOST_BYTES, SILENT_S
+from tests.store.conftest import PATIENCE_S, House, eventually
+from tests.support.phone import Phone, a_message, sm
+
+STANZA_BYTES = 200_000
+EACH = MOST_BYTES // STANZA_BYTES
+"""as many from one client are all that may wait"""
+
+
+def test_clients_are_sent_away_and_newcomers_refused_and_everybody_resumes_afterwards(house: House) -> None:
+    romeo, juliet = house.phone(), house.phone()
+    romeo.message(juliet.jid, "before")
+    before = romeo.handled(), juliet.bodies(1)
+    house.freeze()
+    try:
+        began = time.monotonic()
+        romeo.message(juliet.jid, "meanwhile")
+        condition = condition_of(romeo.stream_error())
+        waited_s = time.monotonic() - began
+        also = condition_of(juliet.stream_error())
+        began = time.monotonic()
+        newcomer = ClientStream(house.address())
+        with pytest.raises(StreamEnded):
+            newcomer.connect()
+        newcomer.cut()
+        refused_s = time.monotonic() - began
+    finally:
+        house.thaw()
+    asleep = [eventually(partial(house.sleeps, phone)) for phone in (romeo, juliet)]
+    back = Phone(house, juliet.account)
+    resumed = back.resume(juliet.session_id, juliet.inbound).tag
+    again = Phone(house, romeo.account)
+    h = int(again.resume(romeo.session_id, romeo.inbound).get("h", ""))
+    if h == before[0]:
+        again.message(juliet.jid, "meanwhile")
+
+    assert (["before"], "internal-server-error", "internal-server-error") == (before[1], condition, also)
+    assert PATIENCE_S - 1 < waited_s < PATIENCE_S + 6
+    assert refused_s < 2
+    assert [True, True] == asleep
+    assert sm("resumed") == resumed
+    assert ["meanwhile"] == back.bodies(1)
+    assert before[0] + 1 == again.handled()
+
+
+def test_what_waits_for_redis_is_bounded_however_much_is_sent(house: House) -> None:
+    phones = [house.phone() for _ in range(3)]
+    to = house.account().jid
+    pressure, most = house.gateway.journal.pressure, 0
+    house.freeze()
+    try:
+        writers = [gevent.spawn(phone.send, a_message(to, "x" * STANZA_BYTES) * EACH) for phone in phones]
+        crowded = eventually(lambda: pressure.is_crowded)
+        for _ in range(20):
+            gevent.sleep(0.05)
+            most = max(most, pressure.bytes)
+        is_held_back = not any(writer.ready() for writer in writers)
+    finally:
+        house.thaw()
+    gevent.joinall(writers, timeout=30)
+    handled = [phone.handled() for phone in phones]
+
+    assert crowded and is_held_back
+    assert MOST_BYTES <= most <= MOST_BYTES + len(phones) * (STANZA_BYTES + 1000)
+    assert [EACH + 2] * 3 == handled  # presence and ping
+
+
+@pytest.mark.slow
+def test_a_frozen_redis_does_not_delay_a_stop(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    try:
+        for _ in range(5):
+            house.phone()
+        house.freeze()
+        began = time.monotonic()
+        house.gateway.stop()
+        took_s = time.monotonic() - began
+    finally:
+        house.thaw()
+        house.server.stop()
+
+    assert took_s < SILENT_S + 2

@@ -18,6 +18,8 @@ GROUP: Final = "wakegate.commands"
 
 _COMMANDS: Final = {
     "up": "gateway.cli.up:up",
+    "restart": "gateway.cli.control:restart",
+    "reload": "gateway.cli.control:reload",
     "demo": "gateway.cli.demo:demo",
     "gateway": "gateway.cli.processes:gateway",
     "redis": "gateway.cli.processes:redis",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -14,19 +15,23 @@ import gevent
 
 from gateway import configuration
 from gateway.cli import demo_setup
+from gateway.cli.control import Control, control_path
 from gateway.cli.store import connect
 from gateway.configuration import begin, config_option
 from gateway.mailbox import embedded, nodes
+from gateway.mailbox.node_settings import NodesSettings
 from gateway.mailbox.settings import RedisSettings
 from gateway.sections import ListenSettings, ServerSettings
 from gateway.settings import Settings, warnings
-from gateway.supervisor.child import ProcessSpec
+from gateway.supervisor.child import STOP_TIMEOUT_S, ProcessSpec
 from gateway.supervisor.printer import Printer
 from gateway.supervisor.supervise import Supervisor
 from gateway.telemetry import LogSettings
 
 NODE_VARIABLE: Final = "WAKEGATE__SERVER__NODE"
 WORKERS: Final = ("push", "sweeper", "archiver", "web")
+SPARE_S: Final = 5.0
+"""what a process may take beyond the time that it gives to what it has in hand"""
 
 
 @click.command()
@@ -47,9 +52,14 @@ def up(config: tuple[Path, ...], gateways: int, demo: bool, sandbox_options: tup
     """
     settings = begin(config)
     supervisor = Supervisor(Printer())
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    # A terminal that is closed means the end; without one, SIGHUP is what `systemctl reload` sends.
+    ends = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if sys.stdin.isatty() else ()))
+    for number in ends:
         gevent.signal_handler(number, supervisor.request_stop)
+    if signal.SIGHUP not in ends:
+        gevent.signal_handler(signal.SIGHUP, supervisor.reload)
     plan = Plan(settings, configuration.files(config))
+    control = Control(control_path(settings), {"restart": supervisor.restart, "reload": lambda _: supervisor.reload()})
     for warning in warnings(settings):
         supervisor.printer.line("wakegate", f"warning: {warning}")
     try:
@@ -60,10 +70,12 @@ def up(config: tuple[Path, ...], gateways: int, demo: bool, sandbox_options: tup
         if not supervisor.is_stopping():
             supervisor.start_group(plan.services(gateways))
         if not supervisor.is_stopping():
+            control.start()
             for line in plan.greeting(passwords):
                 supervisor.printer.line("wakegate", line)
         supervisor.wait()
     finally:
+        control.stop()
         supervisor.stop()
 
 
@@ -83,11 +95,11 @@ class Plan:
         """What the others need: the embedded Redis unless another is configured, and the demo's sandbox."""
         found = []
         if self._settings.of(RedisSettings).url == embedded.EMBEDDED:
-            found.append(self._process("redis"))
+            found.append(self._process("redis", rolls=False))
         if demo:
             options = [f"--{option}" for option in sandbox_options]
             command = ("sandbox", "--data-dir", str(self._server.data_dir.absolute()), *options)
-            found.append(ProcessSpec("sandbox", command, environ=self._environ()))
+            found.append(ProcessSpec("sandbox", command, environ=self._environ(), rolls=False))
         return found
 
     def set_up_demo(self) -> Mapping[str, str]:
@@ -112,8 +124,17 @@ class Plan:
         lines += [f"dashboard          http://{address}/" for address in listen.web]
         return [*lines, "Wakegate is ready"]
 
-    def _process(self, name: str) -> ProcessSpec:
-        return ProcessSpec(name, self._command(name), environ=self._environ())
+    def _process(self, name: str, *, rolls: bool = True) -> ProcessSpec:
+        return ProcessSpec(
+            name, self._command(name), environ=self._environ(), stop_s=self._stop_s(name), rolls=rolls,
+            reloads=name == "push",
+        )  # fmt: skip
+
+    def _stop_s(self, name: str) -> float:
+        """How long a process may take to end in good order."""
+        if name == "gateway":
+            return STOP_TIMEOUT_S + self._settings.of(NodesSettings).drain_time
+        return max(STOP_TIMEOUT_S, self._settings["push"].drain + SPARE_S) if name == "push" else STOP_TIMEOUT_S
 
     def _gateway(self, number: int) -> ProcessSpec:
         """Each start has a node name of its own: what a dead one owned is never taken for its successor's."""
@@ -122,7 +143,15 @@ class Plan:
         def environ() -> Mapping[str, str]:
             return {**self._common, NODE_VARIABLE: f"{base}-{number}-{secrets.token_hex(3)}"}
 
-        return ProcessSpec(f"gateway.{number}", self._command("gateway"), environ=environ, on_death=self._declare_dead)
+        return ProcessSpec(
+            f"gateway.{number}",
+            self._command("gateway"),
+            environ=environ,
+            on_death=self._declare_dead,
+            stop_s=self._stop_s("gateway"),
+            overlaps=True,
+            reloads=True,
+        )
 
     def _declare_dead(self, environ: Mapping[str, str]) -> None:
         """Its sessions hibernate now, and their phones are woken, instead of when the node's lease lapses."""

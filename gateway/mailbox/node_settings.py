@@ -16,7 +16,7 @@ class NodesSettings:
     lease: float = setting(
         10.0,
         unit="s",
-        least=1,
+        least=3,
         most=300,
         help="A gateway that says nothing for so long is dead: its sessions sleep, and can be resumed at the others. "
         "It beats five times as often. The same for all processes.",

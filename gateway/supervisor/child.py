@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import gevent
 import gevent.os
@@ -17,6 +18,8 @@ from gevent.event import Event
 from gateway.process import dies_with_parent
 from gateway.supervisor.printer import LineSplitter, Printer
 from gateway.supervisor.readiness import READY_FD, READY_LINE
+
+STOP_TIMEOUT_S: Final = 15.0
 
 
 def _nothing() -> Mapping[str, str]:
@@ -33,6 +36,14 @@ class ProcessSpec:
     """Asked at each start for what is to be added to the environment, e.g. a node name of this start's own."""
     on_death: Callable[[Mapping[str, str]], None] | None = None
     """Called after each death that nobody asked for, with what `environ` gave at that start."""
+    stop_s: float = STOP_TIMEOUT_S
+    """How long it may take to end; then it is killed."""
+    rolls: bool = True
+    """A rolling restart restarts it. Not what all others need while they run."""
+    overlaps: bool = False
+    """Its successor may run beside it: a rolling restart ends it only when the successor serves."""
+    reloads: bool = False
+    """It follows its configuration on SIGHUP."""
     program: tuple[str, ...] = field(default=(sys.executable, "-P", "-m", "gateway"))
 
 
@@ -43,6 +54,8 @@ class Child:
         self.spec = spec
         self.added: Mapping[str, str] = {}
         self.restarts = 0
+        self.is_retired = False
+        """a successor has its place"""
         self._printer = printer
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False

@@ -305,9 +305,8 @@ class StreamParser:
         else:
             self._check_gap(at)
             self._closed = True
-            # A header that ends itself (`<stream:stream/>`) has no end tag.
-            end = self._source.index(b">", at) + 1 if self._source.startswith(b"</", at) else at
-            self._events.append((StreamClosed(), end))
+            # A header that ends itself (`<stream:stream/>`) has no end tag; what stands behind it is not read anyway.
+            self._events.append((StreamClosed(), self._source.find(b">", at) + 1 or at))
 
     def _close_element(self, at: int) -> None:
         source, start, head = self._source, self._start, self._head

@@ -21,7 +21,7 @@ import ssl
 import struct
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
@@ -33,9 +33,11 @@ WAIT_S: Final = 120.0
 """for one step of a login; who waits longer has failed"""
 
 RETRY_S: Final = 1.0
-"""about so long a client that was turned away waits before it tries again, and each time twice as long"""
+"""about so long a client that was turned away waits before it tries again, and each time twice as long, up to:"""
 
-RETRIES: Final = 5
+LONGEST_RETRY_S: Final = 16.0
+
+RETRIES: Final = 10
 
 OPEN: Final = b"<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 SASL: Final = "urn:ietf:params:xml:ns:xmpp-sasl"
@@ -80,11 +82,14 @@ class Guest:
     sid: str = ""
     handled: int = 0
     reader: Any = None
+    tried_at: float = 0.0
+    """when the last try began"""
 
     def arrive(self) -> int:
         """Be logged in, or resumed if there is a session to resume; answers how often it was turned away."""
         for tries in range(RETRIES + 1):
             try:
+                self.tried_at = time.monotonic()
                 with gevent.Timeout(WAIT_S, TurnedAway("no answer")):
                     self._arrive()
                 return tries
@@ -92,7 +97,7 @@ class Guest:
                 self._drop()
                 if tries == RETRIES:
                     raise
-                gevent.sleep(RETRY_S * 2**tries * random.uniform(0.5, 1.5))
+                gevent.sleep(min(LONGEST_RETRY_S, RETRY_S * 2**tries) * random.uniform(0.5, 1.5))
         raise AssertionError("unreachable")
 
     def _arrive(self) -> None:
@@ -212,9 +217,12 @@ def inner(data: bytes, name: bytes) -> bytes:
 
 @dataclass
 class Arrivals:
-    """How long each took, in seconds, from its first try to its session; who was turned away, and who gave up."""
+    """How long each took, in seconds, from its first try to its session, and from the one that was not turned away; how
+    often somebody was turned away, and who gave up.
+    """
 
     took: list[float] = field(default_factory=list)
+    served: list[float] = field(default_factory=list)
     turned_away: int = 0
     gave_up: int = 0
     why: str = ""
@@ -229,12 +237,14 @@ class Arrivals:
             self.gave_up += 1
             self.why = str(error)
             return False
-        self.took.append(round(time.monotonic() - began, 4))
+        now = time.monotonic()
+        self.took.append(round(now - began, 4))
+        self.served.append(round(now - guest.tried_at, 4))
         return True
 
     def to_dict(self) -> dict[str, Any]:
         """As it is answered."""
-        return {"took": self.took, "turned_away": self.turned_away, "gave_up": self.gave_up, "why": self.why}
+        return asdict(self)
 
 
 class Crowd:

@@ -39,6 +39,11 @@ CALM_S: Final = 20.0
 PARKED_S: Final = 35.0
 """after so long an idle connection has given back what memory it can"""
 
+SHARES: Final = {"p50": 0.5, "p99": 0.99, "most": 1.0}
+
+AS_STRANGERS: Final = "[limits]\nunlimited_addresses = []\n"
+"""what comes from this machine is held to the limits as what comes from elsewhere"""
+
 Answer = dict[str, Any]
 
 
@@ -77,31 +82,45 @@ def together(crowds: Sequence[Crowd], do: str, each: Iterable[Answer]) -> list[A
 
 @dataclass(frozen=True)
 class Times:
-    """Percentiles of what clients waited, in ms."""
+    """What clients waited, in seconds: from the first try, and from the one that was not turned away."""
 
-    many: int
+    took: list[float]
+    served: list[float]
     turned_away: int
     gave_up: int
-    p50: int
-    p99: int
-    most: int
 
     @classmethod
     def of(cls, answers: Iterable[Answer]) -> Times:
         """Of answers that hold `took`."""
         answers = list(answers)
-        took = sorted(one for answer in answers for one in answer["took"]) or [0.0]
-        at = [round(took[min(len(took) - 1, int(share * len(took)))] * 1000) for share in (0.5, 0.99, 1.0)]
-        lost = [sum(answer[name] for answer in answers) for name in ("turned_away", "gave_up")]
         for why in {answer["why"] for answer in answers if answer["why"]}:
             print(f"gave up: {why}", file=sys.stderr)
-        return cls(sum(len(answer["took"]) for answer in answers), *lost, *at)
+        return cls(
+            sorted(one for answer in answers for one in answer["took"]),
+            sorted(one for answer in answers for one in answer["served"]),
+            sum(answer["turned_away"] for answer in answers),
+            sum(answer["gave_up"] for answer in answers),
+        )
+
+    @property
+    def many(self) -> int:
+        """How many got in."""
+        return len(self.took)
 
     def __str__(self) -> str:
-        away = f", turned away {self.turned_away} times" * bool(self.turned_away) + f", {self.gave_up} gave up" * bool(
-            self.gave_up
-        )
-        return f"{self.many} log-ins: p50 {self.p50} ms, p99 {self.p99} ms, most {self.most} ms{away}"
+        if not self.took:
+            return f"nobody got in, {self.gave_up} gave up"
+        said = f"{self.many} got in: {percentiles(self.took)}"
+        if self.turned_away:
+            said += f"; turned away {self.turned_away} times, {self.gave_up} gave up"
+            said += f"; from the try that was taken: {percentiles(self.served)}"
+        return said
+
+
+def percentiles(seconds: list[float]) -> str:
+    """Of a sorted list."""
+    at = {name: seconds[min(len(seconds) - 1, int(share * len(seconds)))] for name, share in SHARES.items()}
+    return ", ".join(f"{name} {value * 1000:.0f} ms" for name, value in at.items())
 
 
 @dataclass(frozen=True)
@@ -194,7 +213,10 @@ def crowds_of(many: int) -> Iterator[list[Crowd]]:
 def sessions(*, count: int, cut: int, gateways: int, is_secure: bool) -> None:
     """All of it, printed line by line."""
     users = count + VISITORS
-    with server(users, gateways=gateways, others=("sweeper",)) as host, crowds_of(CROWDS + 1) as crowds:
+    with (
+        server(users, gateways=gateways, others=("sweeper",), sections=AS_STRANGERS) as host,
+        crowds_of(CROWDS + 1) as crowds,
+    ):
         journal = host.journal()
         journal.start()
         show("machine", f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {gateways} gateways, {count} sessions,"

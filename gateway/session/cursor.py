@@ -29,6 +29,9 @@ HIGH_WATER = 65536
 AHEAD = 256
 """notices kept ahead of a gap; what lies beyond is read from the queue later"""
 
+LARGE = 8192
+"""bytes; a larger stanza is not kept unless it is the next one"""
+
 PIECE, PIECE_BYTES = 200, 262144
 """entries and bytes read from the queue at once"""
 
@@ -125,9 +128,22 @@ class Cursor:
         if position > self.tail:
             self.tail = position
         if position > self.sent:
-            if stanza and position - self.sent <= AHEAD:
+            if stanza and self._is_near(position, stanza):
                 self._ahead[position] = stanza
             self._rhythm.wake(self)
+
+    def _is_near(self, position: int, stanza: bytes) -> bool:
+        """The stanza will be written soon, so that to keep it costs less than to read it again. What waits for a client
+        that reads or acknowledges nothing stays in the queue.
+        """
+        if position == self.sent + 1:
+            return position <= self.acked + self._window and self._backlog() < HIGH_WATER
+        return position - self.sent <= AHEAD and position <= self.acked + self._window and len(stanza) <= LARGE
+
+    @property
+    def kept_bytes(self) -> int:
+        """What stanzas that are not written yet occupy in memory."""
+        return sum(map(len, self._ahead.values()))
 
     def reaches(self, tail: int) -> None:
         """The queue reaches to `tail`: found by an operation's answer or by the periodic check."""
@@ -135,6 +151,13 @@ class Cursor:
             self.tail = tail
         if self.tail > self.sent:
             self._rhythm.wake(self)
+
+    def rewind(self, tail: int) -> None:
+        """The queue reaches no further than to `tail`: what was noticed beyond that, and not written yet, is not there
+        any more.
+        """
+        self._ahead.clear()
+        self.tail = max(tail, self.sent)
 
     def look(self) -> None:
         """Look at the queue: an answer that would have told a position was lost."""

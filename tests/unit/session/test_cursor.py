@@ -149,6 +149,20 @@ def test_no_more_is_written_than_the_window_until_acknowledgements_come(redis_ur
     assert [] == list(worlds)
 
 
+def test_what_a_client_that_acknowledges_nothing_will_not_get_soon_is_not_kept_in_memory(redis_url: str) -> None:
+    for world in make_world(redis_url, window=2):
+        count(world)
+        stanzas = [b"<a>%d %s</a>" % (number, b"x" * 5000) for number in range(20)]
+        world.deliver(*stanzas)
+        world.comes(b"".join(stanzas[:2]))
+        kept = world.cursor.kept_bytes
+        for acked in range(2, 21, 2):
+            world.cursor.acknowledge(acked)
+            world.comes(b"".join(stanzas[: acked + 2]))
+
+        assert 0 == kept
+
+
 def test_an_acknowledgement_is_asked_for_at_the_first_pause(world: World) -> None:
     count(world)
     world.deliver(b"<a/>")

@@ -125,6 +125,7 @@ class Gateway:
             redis,
             server.data_dir,
             node.name,
+            journal=journal,
             on_entry=lambda sid, position, stanza: _noticed(registry, sid, position, stanza),
             on_conflict=lambda sid, epoch: _taken(registry, sid, epoch),
             on_removed=lambda sid, why: _removed(registry, sid, why),

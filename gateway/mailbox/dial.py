@@ -16,6 +16,9 @@ import hiredis
 
 from gateway.mailbox.errors import StoreMisconfigured, StoreUnavailable
 from gateway.settings import ConfigError
+from gateway.telemetry import get_logger
+
+log = get_logger(__name__)
 
 Part = bytes | str | int
 """one argument of a command"""
@@ -117,6 +120,17 @@ class Source(Protocol):
         """A connection to it, ready for commands, that keeps `timeout_s`. Raises OSError, StoreUnavailable;
         StoreMisconfigured if trying again will not help.
         """
+
+
+def shut(connection: socket.socket) -> None:
+    """End a connection that another greenlet reads from: it reads the end; closing it is theirs."""
+    try:
+        if isinstance(connection, ssl.SSLSocket):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not the polite end of TLS, which waits
+        else:
+            connection.shutdown(socket.SHUT_RDWR)
+    except OSError as error:
+        log.debug("redis_was_closed_already", error=str(error))
 
 
 def packed(command: tuple[Part, ...]) -> bytes:

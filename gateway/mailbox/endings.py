@@ -15,14 +15,14 @@ from gateway.mailbox.model import Grip, Placed
 Announce = Callable[[tuple[Placed, ...]], None]
 
 
-def hibernate_later(mailbox: Mailbox, grip: Grip, *, sent: int, grace_ms: int, announce: Announce) -> None:
+def hibernate_later(mailbox: Mailbox, grip: Grip, *, sent: int, grace_ms: int, told: int, announce: Announce) -> None:
     """As `Mailbox.hibernate`, and `close_later` for a session that cannot be resumed. Never blocks."""
 
     def done(status: str | StoreError) -> None:
         if status == "not-resumable":
             close_later(mailbox, grip, announce)
 
-    mailbox.submit_hibernate(grip, sent=sent, grace_ms=grace_ms, done=done)
+    mailbox.submit_hibernate(grip, sent=sent, grace_ms=grace_ms, told=told, done=done)
 
 
 def close_later(mailbox: Mailbox, grip: Grip, announce: Announce) -> None:

@@ -24,10 +24,11 @@ import gevent
 import hiredis
 from gevent.event import AsyncResult, Event
 
-from gateway.mailbox import answers, library, redis_url
-from gateway.mailbox.dial import Part, Source, ask, packed
+from gateway.mailbox import answers, library, redis_url, timeline
+from gateway.mailbox.dial import Part, Source, ask, ask_all, packed
 from gateway.mailbox.errors import StoreError, StoreMisconfigured, StoreUnavailable
-from gateway.mailbox.pressure import Pressure
+from gateway.mailbox.fence import Fence
+from gateway.mailbox.pressure import SILENT_S, Pressure
 from gateway.settings import ConfigError
 from gateway.telemetry import get_logger
 
@@ -56,14 +57,15 @@ class Journal:
     """A pipelined connection to one Redis server.
 
     `source` is an address of one server or of its sentinels (else ConfigError), or what connects to it; `timeout_s`
-    bounds the wait for an answer before reconnecting.
+    bounds the wait for an answer before reconnecting. `fence`: answers are given when replicas have what was written.
     """
 
     is_sharded = False
     """Buckets may lie on different servers, so that nothing that touches two of them is one step."""
 
-    def __init__(self, source: str | Source, *, timeout_s: float = 10.0) -> None:
+    def __init__(self, source: str | Source, *, timeout_s: float = 10.0, fence: Fence | None = None) -> None:
         self._source = redis_url.source(source)
+        self._fence = fence
         self._timeout_s = timeout_s
         self._queued: deque[Waiting] = deque()
         self._sent: deque[Waiting] = deque()
@@ -78,6 +80,8 @@ class Journal:
         self._runner: gevent.Greenlet | None = None
         self.pressure = Pressure()
         self.on_reconnect: Callable[[], None] | None = None
+        self.proof: timeline.Proof | None = None
+        """asked on each new connection before anything else is sent, see `timeline`"""
 
     def start(self) -> None:
         """Begin to connect; returns at once. Operations may be submitted before the connection stands."""
@@ -86,7 +90,7 @@ class Journal:
 
     def stop(self, flush_s: float = 2.0) -> None:
         """Wait at most `flush_s` seconds for what was submitted, then close."""
-        self._idle.wait(flush_s)
+        self._idle.wait(min(flush_s, max(0.0, SILENT_S - self.pressure.silent_s)))
         if self._runner is not None:
             self._runner.kill(timeout=1)
             self._runner = None
@@ -200,10 +204,13 @@ class Journal:
             log.warning("redis_lost", error=self._lost_why, waiting=self.waiting)
 
     def _connect(self) -> socket.socket:
-        """Connect, and see to it that Redis has the library."""
+        """Connect, see to it that Redis has the library, and look whether it still has what clients were told."""
         connection = self._source.dial(self._timeout_s)
         try:
             library.ensure(partial(ask, connection))
+            if self._fence is not None:
+                self._fence.begin(connection)
+            timeline.look_back(partial(ask_all, connection), self.proof)
         except BaseException:
             connection.close()
             raise
@@ -246,12 +253,15 @@ class Journal:
             size += len(sent[-1][0])
             weight += sent[-1][2]
         if len(sent) == 1:
-            return parts[1]
+            return parts[1] if self._fence is None else parts[1] + self._fence.command
         parts.append(_EXEC)
+        if self._fence is not None:
+            parts.append(self._fence.command)
         return b"".join(parts)
 
     def _read(self, connection: socket.socket) -> None:
         reader = hiredis.Reader()
+        take = self._take if self._fence is None else self._take_fenced
         while True:
             try:
                 data = connection.recv(262144)
@@ -263,7 +273,7 @@ class Journal:
                 raise StoreUnavailable("Redis closed the connection")
             reader.feed(data)
             while (reply := reader.gets()) is not False:
-                self._take(reply)
+                take(reply)
 
     def _take(self, reply: Reply) -> None:
         """One reply: of a group of one; or else of MULTI, of each operation (QUEUED), and at last of EXEC."""
@@ -276,10 +286,23 @@ class Journal:
         elif isinstance(reply, list):
             found = reply
         else:
+            if self._fence is not None:
+                self._fence.hold(None)
             self._without_refused(self._replies[1:-1], reply)
             return
         self._replies = []
-        self._answer_all(found)
+        if self._fence is None:
+            self._answer_all(found)
+        else:
+            self._fence.hold(found)
+
+    def _take_fenced(self, reply: Reply) -> None:
+        """As `_take`; what is answered is held back until the replies of the fence behind it."""
+        fence = self._fence
+        if fence is None or not fence.is_due:
+            self._take(reply)
+        elif fence.take(reply) and fence.held is not None:
+            self._answer_all(fence.held)
 
     def _answer_all(self, replies: list[Reply]) -> None:
         errors = [reply for reply in replies if isinstance(reply, hiredis.ReplyError)]

@@ -156,6 +156,9 @@ KEYS: dict[str, Key] = {
     "wake_slot": Key("wakeslot", "string", "when (ms) the next device of a dead gateway is woken", "seconds"),
     "transferring": Key("trs", "zset", "account that has transfers -> ms when the first was written", "until confirmed"),
     "outbox": Key("out", "stream", "stanzas to bounce or to hand to another mailbox", "until delivered"),
+    "timeline": Key("line", "string", "run id of the Redis on which this bucket was surveyed last", "for ever"),
+    "losses": Key("losses", "hash", "what Redis has lost of what clients were told -> how many, ever", "for ever"),
+    "fence": Key("fence", "string", "nothing: it is written, so that WAIT covers all before it", "for ever"),
     "fates": Key("fates", "hash", "fate -> number of messages", "for ever"),
     "owned": Key("node:{}", "set", "session ids owned by that node", "the node's"),
 }

@@ -288,26 +288,27 @@ class Mailbox:
             "" if priority is None else priority, *self.limits, stanza, next(self._serials),
         )  # fmt: skip
 
-    def hibernate(self, grip: Grip, *, sent: int = -1, grace_ms: int = 0) -> str:
+    def hibernate(self, grip: Grip, *, sent: int = -1, grace_ms: int = 0, told: int = 0) -> str:
         """The socket is gone. Answers ok, stale, or not-resumable (then `close` it).
 
         `sent`: the position up to which it was written to. If that is all there is, the push for it waits `grace_ms`:
-        it may have arrived, and the client may be back in a moment.
+        it may have arrived, and the client may be back in a moment. `told`: the inbound count that the client was told,
+        or may have been: if Redis does not know of it, the session cannot be resumed.
         """
-        return str(self.journal.call(*self._hibernation(grip, sent, grace_ms))[0].decode())
+        return str(self.journal.call(*self._hibernation(grip, sent, grace_ms, told))[0].decode())
 
     def submit_hibernate(
-        self, grip: Grip, *, sent: int, grace_ms: int, done: Callable[[str | StoreError], None]
+        self, grip: Grip, *, sent: int, grace_ms: int, told: int, done: Callable[[str | StoreError], None]
     ) -> None:
         """As `hibernate`, without waiting for it."""
         self.journal.submit(
             lambda reply: done(reply if isinstance(reply, StoreError) else reply[0].decode()),
-            *self._hibernation(grip, sent, grace_ms),
+            *self._hibernation(grip, sent, grace_ms, told),
         )
 
-    def _hibernation(self, grip: Grip, sent: int, grace_ms: int) -> tuple[str | int, ...]:
+    def _hibernation(self, grip: Grip, sent: int, grace_ms: int, told: int) -> tuple[str | int, ...]:
         called = ("FCALL", _FCALL["hibernate"], 1, grip.at, grip.sid, grip.epoch)
-        return (*called, self._lead_ms, sent, grace_ms)
+        return (*called, self._lead_ms, sent, grace_ms, told)
 
     def resume(self, *, user: str, sid: str, h: int, owner: str) -> Resumed | NotResumed:
         """Take a session over, on whatever node it was; `h` as on the wire. Of two at once exactly one wins."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import socket
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -18,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import gevent
 
-from gateway.mailbox.dial import Address, ask, dial
+from gateway.mailbox.dial import Address, ask, dial, shut
 from gateway.mailbox.errors import StoreMisconfigured, StoreUnavailable
 from gateway.telemetry import get_logger
 
@@ -138,17 +137,6 @@ class SentinelSource:
                     if now.epoch > then.epoch and now.address != then.address and connection.fileno() >= 0:
                         self._connect(now.address, SENTINEL_S).close()
                         log.warning("redis_master_changed", former=str(then.address), now=str(now.address))
-                        _shut(connection)
+                        shut(connection)
             except (OSError, StoreUnavailable) as error:
                 log.info("redis_master_not_confirmed", error=str(error))
-
-
-def _shut(connection: socket.socket) -> None:
-    """Whoever reads from it reads its end; closing it is theirs."""
-    try:
-        if isinstance(connection, ssl.SSLSocket):
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not the polite end of TLS, which waits
-        else:
-            connection.shutdown(socket.SHUT_RDWR)
-    except OSError as error:
-        log.debug("redis_was_closed_already", error=str(error))

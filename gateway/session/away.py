@@ -34,7 +34,9 @@ def end_later(session: Session, *, by_client: bool) -> None:
         close_later(mailbox, session.grip, announce)
         return
     grace_ms = int(session.node.settings["push"].offered_grace * 1000)
-    hibernate_later(mailbox, session.grip, sent=session.cursor.sent, grace_ms=grace_ms, announce=announce)
+    hibernate_later(
+        mailbox, session.grip, sent=session.cursor.sent, grace_ms=grace_ms, told=session.told, announce=announce
+    )
 
 
 class Patience:

@@ -14,15 +14,16 @@ from gevent.event import Event
 
 from gateway.features import presence
 from gateway.mailbox import entry
-from gateway.mailbox.errors import StoreError, StoreUnavailable
+from gateway.mailbox.errors import StoreError, StoreFull, StoreUnavailable
 from gateway.mailbox.model import Grip
 from gateway.mailbox.settings import SmacksSettings
+from gateway.session.away import end_later
 from gateway.session.cursor import Cursor
 from gateway.session.inbound import AckRequest, Arrival, Arrivals
 from gateway.session.node import Node
 from gateway.telemetry import get_logger
 from gateway.xmpp import counter, ns
-from gateway.xmpp.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from gateway.xmpp.errors import StanzaCondition, StanzaError, StreamCondition, StreamError, memory_full
 from gateway.xmpp.jid import JID, JIDError
 from gateway.xmpp.stanza import Element, error_reply, is_answerable
 
@@ -161,6 +162,8 @@ class Session:
             self._route(element, arrival)
         except StanzaError as error:
             self._refuse(element, error, arrival)
+        except StoreFull:
+            self._refuse(element, memory_full(), arrival)
         except (StreamError, StoreError):
             self.arrivals.take_back(arrival)
             raise
@@ -172,9 +175,17 @@ class Session:
         self._hold_back()
 
     def _hold_back(self) -> None:
-        """Read nothing more from a client that makes us wait for the store faster than the store answers."""
-        while len(self.arrivals) > MOST_ARRIVALS and not self.is_lost and not self.has_failed:
-            self.arrivals.wait_below(MOST_ARRIVALS, 1.0)
+        """Read nothing more from a client that makes us wait for the store faster than the store answers; nor from any
+        while too much waits for the store in all.
+        """
+        pressure = self.node.mailbox.journal.pressure
+        while not self.is_lost and not self.has_failed:
+            if len(self.arrivals) > MOST_ARRIVALS:
+                self.arrivals.wait_below(MOST_ARRIVALS, 1.0)
+            elif not pressure.wait_for_room(1.0):
+                continue
+            else:
+                return
 
     def _route(self, element: Element, arrival: Arrival) -> None:
         if element.ns != ns.CLIENT:
@@ -230,14 +241,24 @@ class Session:
             elif answer[0] == "duplicate":
                 self.cursor.look()
             else:
-                log.warning("answer_did_not_fit", session=self.grip.sid, why=answer[0])
-                self._pipe.end(StreamError(StreamCondition.RESOURCE_CONSTRAINT, "read and acknowledge what is queued"))
+                self._did_not_fit(answer[0])
 
         count = inbound if self.cursor.counts else None
         if count is not None and count > self.kept:
             self.kept = count
         self.arrivals.answer_submitted()
         self.node.mailbox.append(self.grip, kind=kind, flags="", inbound=count, stanza=stanza, done=done)
+
+    def has_queued(self, position: int, stanza: bytes) -> None:
+        """The mailbox has queued an answer for this client by itself (position 0: it waits; -1: it did not fit)."""
+        if position > 0:
+            self.cursor.notice(position, stanza)
+        elif position < 0:
+            self._did_not_fit("full")
+
+    def _did_not_fit(self, why: str) -> None:
+        log.warning("answer_did_not_fit", session=self.grip.sid, why=why)
+        self._pipe.end(StreamError(StreamCondition.RESOURCE_CONSTRAINT, "read and acknowledge what is queued"))
 
     def ack_requested(self) -> None:
         """The client sent <r/>. Waits as `receive` does."""
@@ -299,21 +320,30 @@ class Session:
 
         return done
 
+    @property
+    def told(self) -> int:
+        """The inbound count that the client was told, or may be told without asking the store once more."""
+        return self.stored if self.cursor.counts else 0
+
     def lost(self) -> None:
-        """Another connection owns the session, or it has ended: this one closes and touches nothing (RFC 6120 section
-        4.9.3.3).
-        """
-        if not self.is_lost:
-            self.is_lost = True
-            self.cursor.stop()
-            self._pipe.end(StreamError(StreamCondition.CONFLICT))
+        """Another connection owns the session, or it has ended: this one touches nothing (RFC 6120 section 4.9.3.3)."""
+        self._give_up(StreamError(StreamCondition.CONFLICT))
 
     def removed(self, why: str) -> None:
         """The session was ended from outside, perhaps with its account; `why` is for people."""
+        self._give_up(StreamError(StreamCondition.NOT_AUTHORIZED, why))
+
+    def forsaken(self) -> None:
+        """Redis has lost something that the client was told, and has ended the session: <resume/> will get <failed/>
+        with the count that is kept (XEP-0198 section 5), and the client sends again what is beyond it.
+        """
+        self._give_up(StreamError(StreamCondition.INTERNAL_SERVER_ERROR, "the store has lost this session"))
+
+    def _give_up(self, error: StreamError) -> None:
         if not self.is_lost:
             self.is_lost = True
             self.cursor.stop()
-            self._pipe.end(StreamError(StreamCondition.NOT_AUTHORIZED, why))
+            self._pipe.end(error)
 
     def store_failed(self, error: StoreError) -> None:
         """The store refused: nothing more can be promised on this connection. What was not acknowledged the client
@@ -326,7 +356,10 @@ class Session:
 
     def _hibernate(self) -> str:
         return self.node.mailbox.hibernate(
-            self.grip, sent=self.cursor.sent, grace_ms=int(self.node.settings["push"].offered_grace * 1000)
+            self.grip,
+            sent=self.cursor.sent,
+            grace_ms=int(self.node.settings["push"].offered_grace * 1000),
+            told=self.told,
         )
 
     def end(self, *, by_client: bool) -> None:
@@ -336,7 +369,9 @@ class Session:
             return
         try:
             self.say_last_words()
-            if by_client or self._hibernate() == "not-resumable":
+            if self.node.mailbox.journal.pressure.is_silent:
+                end_later(self, by_client=by_client)
+            elif by_client or self._hibernate() == "not-resumable":
                 self.node.router.announce(self.node.mailbox.close(self.grip))
                 presence.farewell(self.user, self.node.router)
         except StoreError as error:
@@ -347,11 +382,15 @@ class Session:
 
     def say_last_words(self) -> None:
         """Finish what is on its way and tell the last h (XEP-0198 section 4), or the client sends again what was
-        handled.
+        handled. While the store is silent, h is what it has answered for.
         """
         if self.has_said_last_words:
             return
         self.has_said_last_words = True
+        if self.node.mailbox.journal.pressure.is_silent:
+            if self.cursor.counts:
+                self.acknowledge_inbound(self.stored)
+            return
         self.arrivals.wait_below(1, LAST_WORDS_S)
         if not self.cursor.counts:
             return

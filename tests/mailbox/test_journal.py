@@ -15,6 +15,7 @@ import pytest
 import redis
 from gevent.event import AsyncResult
 
+from gateway.mailbox import keys
 from gateway.mailbox.embedded import EmbeddedServer
 from gateway.mailbox.errors import StoreCorrupt, StoreError, StoreFull, StoreUnavailable
 from gateway.mailbox.journal import LARGEST_GROUP, Journal
@@ -25,8 +26,9 @@ from tests.mailbox.world import JULIET, a_message, a_world
 
 WAIT_S = 20.0
 
-HANDSHAKE = len(":1\r\n")
-"""bytes that Redis answers before the first operation: it has the library"""
+HANDSHAKE = len(":1\r\n" + "*0\r\n" + "$40\r\n" + 40 * "r" + "\r\n" + keys.BUCKETS * ":-1\r\n")
+"""bytes that Redis answers before the first operation: it has the library, which gateways there are, which server it
+is, and that each bucket was surveyed on it before"""
 
 
 @pytest.fixture

@@ -369,6 +369,14 @@ read("credentials", lambda s: (JULIET,))
 read("standing", lambda s: (JULIET,))
 read("attendance", lambda s: ("0", 100))
 read("tails", lambda s: ("n1",))
+row("fence", lambda s: ())
+read("run_id", lambda s: ())
+row("survey", lambda s: ("of another server", "n1"), second=-1)
+row(
+    "verify",
+    lambda s: ("n1", "if_offline", *LIMITS, 10, *s.grip, 10_000, 0, 0),
+    second=[[b"gone", 0, 0, 0]],
+)
 row("beat", lambda s: ("n1",), at=keys.NODES, differs=r"nodes n1$", why="it only has to move", second=2)
 row("introduce", lambda s: ("n1", "{}"), at=keys.NODE_MEMBERS, second=0)
 row("mark_dead", lambda s: ("n1",), at=keys.DEAD_NODES, second=0)

@@ -1,0 +1,72 @@
+"""WAIT behind every group: its answers are given when enough replicas have what was written.
+
+WAIT covers what its own connection has written, and everything before that. An operation that wrote nothing, because
+it found what another connection wrote a moment ago, would be answered too early: so a write of our own goes before it.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Final
+
+import hiredis
+
+from gateway.mailbox import keys
+from gateway.mailbox.dial import Part, ask_all, packed
+from gateway.mailbox.errors import StoreUnavailable
+from gateway.mailbox.library import function
+
+REPLIES: Final = 2
+"""to what is sent behind a group"""
+
+
+class TooFewReplicas(StoreUnavailable):
+    """Not enough replicas have what was written: it is told to nobody, and sent again."""
+
+    alert = True
+    metric = "too_few_replicas"
+
+
+class Fence:
+    """Of one connection at a time. `replicas` have to answer within `timeout_s`; it writes behind the prefix `at`."""
+
+    __slots__ = ("_commands", "_due", "_replicas", "command", "held")
+
+    def __init__(self, replicas: int, timeout_s: float, at: str = keys.bucket_prefix(0)) -> None:
+        self._replicas = replicas
+        self._commands: list[tuple[Part, ...]] = [
+            ("FCALL", function("fence"), 1, at),
+            ("WAIT", replicas, max(1, int(timeout_s * 1000))),
+        ]
+        self.command = b"".join(map(packed, self._commands))
+        self.held: list[Any] | None = None
+        """answers of the group before it, that are not given yet; None if it has none"""
+        self._due = 0
+
+    def begin(self, connection: socket.socket) -> None:
+        """A new connection: nothing of the last one matters. Raises OSError; TooFewReplicas if it is no use yet."""
+        self.held, self._due = None, 0
+        self._check(ask_all(connection, self._commands)[-1])
+
+    def hold(self, answers: list[Any] | None) -> None:
+        """The group is answered: what comes next are the fence's own replies."""
+        self.held, self._due = answers, REPLIES
+
+    @property
+    def is_due(self) -> bool:
+        """The next reply is the fence's."""
+        return self._due > 0
+
+    def take(self, reply: Any) -> bool:
+        """One of its replies; True when it was the last, and all is well. Raises StoreUnavailable."""
+        self._due -= 1
+        if isinstance(reply, hiredis.ReplyError):
+            raise StoreUnavailable(str(reply))
+        if self._due:
+            return False
+        self._check(reply)
+        return True
+
+    def _check(self, have: int) -> None:
+        if have < self._replicas:
+            raise TooFewReplicas(f"{have} of {self._replicas} replicas have what was written (redis.wait_replicas)")

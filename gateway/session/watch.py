@@ -13,7 +13,11 @@ from gateway.telemetry import get_logger
 
 log = get_logger(__name__)
 
-REPORT_S = 5.0
+LOOK_S = 1.0
+"""how soon operators see that a limit was hit"""
+
+REPORT_S = 10.0
+"""between two reports if none was"""
 
 
 class Watch:
@@ -43,10 +47,13 @@ class Watch:
                 gevent.sleep(1)
 
     def _report(self) -> None:
+        told, told_at = 0, -REPORT_S
         while True:
-            if self._journal.is_up:
+            hits, now = self._limits.hits.counts.total(), self._limits.clock()
+            if self._journal.is_up and (hits != told or now - told_at >= REPORT_S):
                 report(self._journal, self._node, self.found())
-            gevent.sleep(REPORT_S)
+                told, told_at = hits, now
+            gevent.sleep(LOOK_S)
 
     def found(self) -> LimitReport:
         """As it is now."""

@@ -1,0 +1,133 @@
+"""What strikes the cluster, and when. The seed decides; how far the cluster has come by then is its own affair."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import gevent
+
+from scripts.chaos_lab.cluster import Cluster
+from scripts.chaos_lab.history import History, Struck
+from scripts.chaos_lab.proxy import Proxy
+
+VICTIMS: Final = {"gateway": 10, "push": 3, "sweeper": 3, "archiver": 1, "redis": 2}
+"""who is struck, by weight"""
+
+KILL, TERM, PAUSE = "kill", "term", "pause"
+WAYS: Final = {KILL: 10, TERM: 2, PAUSE: 2}
+
+LINK_FAULT_S: Final = 0.4
+"""about so often the network hurts somebody's link"""
+
+CUT_ALL_CHANCE: Final = 0.02
+
+
+@dataclass(frozen=True)
+class Strike:
+    """One entry of the schedule. A pause lasts `seconds`."""
+
+    after_s: float
+    victim: str
+    way: str
+    seconds: float
+    luck: float
+
+
+def schedule(rng: random.Random, *, kills: int, seconds: float, unpaused: bool = False) -> list[Strike]:
+    """So many kills (other blows come on top), at random moments of so many seconds, in order of time."""
+    found: list[Strike] = []
+    killed = 0
+    while killed < kills:
+        victim = rng.choices(list(VICTIMS), list(VICTIMS.values()))[0]
+        way = rng.choices(list(WAYS), list(WAYS.values()))[0]
+        strike = Strike(rng.uniform(0.03, 0.97) * seconds, victim, way, rng.uniform(2.0, 15.0), rng.random())
+        if way != PAUSE or not unpaused:
+            found.append(strike)
+        killed += way != PAUSE
+    return sorted(found, key=lambda strike: strike.after_s)
+
+
+class Nemesis:
+    """Plays a schedule, and the bad network beside it."""
+
+    def __init__(self, cluster: Cluster, proxy: Proxy, rng: random.Random, history: History) -> None:
+        self.counts: Counter[str] = Counter()
+        self.kills = 0
+        self._cluster = cluster
+        self._proxy = proxy
+        self._rng = rng
+        self._history = history
+        self._pauses: list[gevent.Greenlet] = []
+        self._links: gevent.Greenlet | None = None
+
+    def play(self, strikes: list[Strike]) -> None:
+        """Returns when the last one has struck."""
+        self._links = gevent.spawn(self._hurt_links)
+        began = self._history.now
+        for strike in strikes:
+            gevent.sleep(max(0.0, began + strike.after_s - self._history.now))
+            self._strike(strike)
+
+    def rest(self) -> None:
+        """No more of it: what is paused goes on, and links are whole."""
+        if self._links is not None:
+            self._links.kill()
+        gevent.joinall(self._pauses, timeout=20)
+        gevent.killall(self._pauses)
+        self._proxy.heal()
+
+    def _strike(self, strike: Strike) -> None:
+        if strike.victim == "redis":
+            self._strike_store(strike)
+            return
+        there = [part for part in self._cluster.parts.of(strike.victim) if part.pid and not part.is_paused]
+        if not there:
+            self.counts["nobody there"] += 1
+            return
+        part = there[int(strike.luck * len(there))]
+        if strike.way == PAUSE:
+            seconds = strike.seconds
+            self._during(f"pause {seconds:.1f} s", part.spec.name, lambda: part.pause(seconds))
+        else:
+            self._note(strike.way, part.spec.name, 0.0)
+            self.kills += 1
+            part.strike(signal.SIGKILL if strike.way == KILL else signal.SIGTERM)
+
+    def _strike_store(self, strike: Strike) -> None:
+        rng = random.Random(strike.luck)
+        blows = self._cluster.store.blows(rng)
+        fitting = [blow for blow in blows if blow.is_kill == (strike.way != PAUSE)] or blows
+        blow = rng.choice(fitting)
+        self.kills += blow.is_kill
+        self._during(blow.name, "redis", blow.strike)
+
+    def _during(self, what: str, whom: str, deed: Callable[[], None]) -> None:
+        """A blow that takes its time, beside all others."""
+
+        def run() -> None:
+            began = self._history.now
+            try:
+                deed()
+            finally:
+                self.counts[f"{what.partition(' ')[0]} {whom.partition('.')[0]}"] += 1
+                self._history.note(Struck(began, self._history.now, what, whom))
+
+        self._pauses.append(gevent.spawn(run))
+
+    def _note(self, what: str, whom: str, seconds: float) -> None:
+        self.counts[f"{what.partition(' ')[0]} {whom.partition('.')[0]}"] += 1
+        now = self._history.now
+        self._history.note(Struck(now, now + seconds, what, whom))
+
+    def _hurt_links(self) -> None:
+        while True:
+            gevent.sleep(self._rng.uniform(0.2, 1.8) * LINK_FAULT_S)
+            if self._rng.random() < CUT_ALL_CHANCE:
+                self._note(f"cut {self._proxy.cut_all()}", "links", 0.0)
+            else:
+                self._proxy.hurt_one(self._rng, lambda fault, seconds: self._note(fault, "link", seconds))

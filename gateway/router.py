@@ -9,19 +9,18 @@ from gateway.composition import Features
 from gateway.features import presence
 from gateway.hooks import Handler, Query, Reply, SessionView, StanzaReceived, StanzaTraits
 from gateway.mailbox import entry
-from gateway.mailbox.errors import StoreError, StoreUnavailable
+from gateway.mailbox.errors import StoreError, StoreFull, StoreUnavailable
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import Delivery, Origin, Placed, Status
 from gateway.mailbox.notices import publish_entries
+from gateway.mailbox.transfers import REFUSED
 from gateway.settings import Settings
 from gateway.telemetry import get_logger
-from gateway.xmpp.errors import StanzaCondition, StanzaError, blocked_by_you
+from gateway.xmpp.errors import StanzaCondition, StanzaError, blocked_by_you, memory_full
 from gateway.xmpp.jid import JID
 from gateway.xmpp.stanza import Element, end_tag_at, error_reply, iq_result, is_answerable, with_stanza_id
 
 log = get_logger(__name__)
-
-REFUSED = frozenset({Status.BOUNCE, Status.NO_ACCOUNT, Status.FULL})
 
 COMPONENT_AWAY = StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "the component is away, or does not keep up")
 
@@ -38,7 +37,9 @@ IQ_TYPES = frozenset({"get", "set", "result", "error"})
 
 
 class Inbound(Protocol):
-    """One stanza on its way in. It gets exactly one outcome: `reply` or `settled`, in whatever order stanzas finish."""
+    """One stanza on its way in. It gets exactly one outcome, in whatever order stanzas finish: `reply`, `answered` or
+    `settled`.
+    """
 
     @property
     def session(self) -> SessionView:
@@ -51,8 +52,20 @@ class Inbound(Protocol):
     def reply(self, kind: str, stanza: bytes) -> None:
         """The outcome is a stanza for its sender, of this kind (see `mailbox.entry`)."""
 
+    def answered(self, position: int, stanza: bytes) -> None:
+        """The outcome is a stanza that is in the sender's queue already (0: it waits; -1: it did not fit)."""
+
     def settled(self) -> None:
         """The outcome needs no answer."""
+
+    @property
+    def may_be_taken(self) -> bool:
+        """No earlier one waits for the error that says that there was no room for it. A mailbox knows of a sender only
+        the highest count that it has taken: if it took this one now, it would never take that one.
+        """
+
+    def had_no_room(self) -> None:
+        """The store is full; said before the outcome."""
 
     def kept(self) -> None:
         """The mailbox has the stanza's count already; said before the outcome."""
@@ -249,6 +262,8 @@ class Router:
         """What a failed handler tells the sender."""
         if isinstance(error, StanzaError):
             return error
+        if isinstance(error, StoreFull):
+            return memory_full()
         if isinstance(error, StoreError):
             return StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR, "the store refused")
         return StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR)
@@ -259,17 +274,33 @@ class Router:
         user = str(to.bare)
         split = end_tag_at(stanza) if entry.ARCHIVE in flags else 0
 
-        def refuse(error: StanzaError, *, always: bool = False) -> None:
-            if entry.BOUNCES in flags or (always and is_answerable(element.name, element.attrs.get("type"))):
-                inbound.reply(kind, error_reply(element, error, to=sender, from_=str(to)))
+        def error_of(outcome: Status | StoreError) -> bytes | None:
+            """What the sender is told of a refusal; None: nothing."""
+            if outcome is Status.BLOCKED_BY_YOU:
+                told, error = is_answerable(element.name, element.attrs.get("type")), blocked_by_you()
+            elif isinstance(outcome, StoreError):
+                told, error = entry.BOUNCES in flags, self.as_stanza_error(outcome)
             else:
+                away = COMPONENT_AWAY if self.is_component(to) else StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
+                told, error = entry.BOUNCES in flags, away
+            return error_reply(element, error, to=sender, from_=str(to)) if told else None
+
+        def refuse(outcome: Status | StoreError, answered: int | None) -> None:
+            error = error_of(outcome)
+            if error is None:
                 inbound.settled()
+            elif answered is None:
+                inbound.reply(kind, error)
+            else:
+                inbound.answered(answered, error)
 
         def done(outcome: Delivery | StoreError) -> None:
             if isinstance(outcome, StoreUnavailable):
                 return  # the process is going down; the sender was told nothing and will send it again
             if isinstance(outcome, StoreError):
-                refuse(self.as_stanza_error(outcome))
+                if isinstance(outcome, StoreFull):
+                    inbound.had_no_room()
+                refuse(outcome, None)
                 return
             if outcome.status is Status.STALE:
                 inbound.fenced()
@@ -283,16 +314,16 @@ class Router:
                 self.announce(outcome.placed, taken)
             if outcome.copies:
                 self.announce(outcome.copies)
-            if outcome.status is Status.BLOCKED_BY_YOU:
-                refuse(blocked_by_you(), always=True)
-                return
-            if outcome.status in REFUSED:
-                refuse(COMPONENT_AWAY if self.is_component(to) else StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
+            if outcome.status in REFUSED or outcome.status is Status.BLOCKED_BY_YOU:
+                refuse(outcome.status, outcome.answered)
                 return
             if outcome.status is Status.DUPLICATE:
                 self._recheck(to.domain if self.is_component(to) else user)
             inbound.settled()
 
+        if not inbound.may_be_taken:
+            done(StoreFull("an earlier stanza of this sender had no room"))
+            return
         self.mailbox.deliver(
             user=user,
             resource=to.resource,
@@ -304,4 +335,6 @@ class Router:
             stanza=stanza,
             split=split,
             done=done,
+            error_of=error_of,
+            copied=self.announce,
         )

@@ -77,6 +77,19 @@ class Said:
         """See `router.Inbound`."""
         self._arrival.reply(kind, stanza)
 
+    def answered(self, position: int, stanza: bytes) -> None:
+        """See `router.Inbound`."""
+        self._arrival.answered(position, stanza)
+
+    @property
+    def may_be_taken(self) -> bool:
+        """See `router.Inbound`."""
+        return self._arrival.may_be_taken
+
+    def had_no_room(self) -> None:
+        """See `router.Inbound`."""
+        self._arrival.had_no_room()
+
     def settled(self) -> None:
         """See `router.Inbound`."""
         self._arrival.settled()

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 class Arrival:
     """One stanza on its way in: `router.Inbound`."""
 
-    __slots__ = ("_answer", "count", "is_done", "is_kept", "session")
+    __slots__ = ("_answer", "count", "is_done", "is_kept", "is_refused", "session")
 
     def __init__(self, session: Session, count: int) -> None:
         self.session = session
         self.count = count
         self.is_done = False
         self.is_kept = False
+        self.is_refused = False
         self._answer: tuple[str, bytes] | None = None
 
     @property
@@ -41,6 +42,22 @@ class Arrival:
         """See `router.Inbound`."""
         self._answer = (kind, stanza)
         self.settled()
+
+    def answered(self, position: int, stanza: bytes) -> None:
+        """See `router.Inbound`."""
+        self.session.has_queued(position, stanza)
+        self.settled()
+
+    @property
+    def may_be_taken(self) -> bool:
+        """See `router.Inbound`."""
+        return not self.session.arrivals.refused
+
+    def had_no_room(self) -> None:
+        """See `router.Inbound`."""
+        if not self.is_refused:
+            self.is_refused = True
+            self.session.arrivals.refused += 1
 
     def kept(self) -> None:
         """See `router.Inbound`."""
@@ -58,6 +75,8 @@ class Arrival:
 
     def finish(self) -> None:
         """All earlier ones are finished: now the answer, if there is one, may be queued."""
+        if self.is_refused:
+            self.session.arrivals.refused -= 1
         if self._answer is not None:
             self.session.append(*self._answer, inbound=self.count)
         elif self.is_kept:
@@ -82,7 +101,7 @@ class AckRequest:
 class Arrivals:
     """What came in and is not finished yet, oldest first."""
 
-    __slots__ = ("_in_flight", "_progress", "_waiting", "finished")
+    __slots__ = ("_in_flight", "_progress", "_waiting", "finished", "refused")
 
     def __init__(self, finished: int = 0) -> None:
         self._waiting: deque[Arrival | AckRequest] = deque()
@@ -90,6 +109,8 @@ class Arrivals:
         self._in_flight = 0
         self.finished = finished
         """everything up to this inbound count is finished"""
+        self.refused = 0
+        """stanzas for which the store had no room, and whose errors are not on their way to the sender yet"""
 
     def __len__(self) -> int:
         """Stanzas without an outcome, and answers on their way to the store: what one client makes us hold."""

@@ -39,6 +39,8 @@ class Stanza:
     count: int = 1
     session: View = field(default_factory=View)
     outcomes: list[bytes] = field(default_factory=list)
+    may_be_taken: bool = True
+    had_room: bool = True
 
     @property
     def origin(self) -> Origin:
@@ -46,6 +48,12 @@ class Stanza:
 
     def reply(self, kind: str, stanza: bytes) -> None:
         self.outcomes.append(stanza)
+
+    def answered(self, position: int, stanza: bytes) -> None:
+        self.outcomes.append(stanza)
+
+    def had_no_room(self) -> None:
+        self.had_room = False
 
     def settled(self) -> None:
         self.outcomes.append(b"")

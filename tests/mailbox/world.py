@@ -169,7 +169,9 @@ class World:
         resend: Any = "if_offline",
         sessions: int = 50,
         old: int = 10,
+        journal: Journal | None = None,
     ) -> None:
+        """`journal`: another than the usual one to the server at `url`."""
         smacks = SmacksSettings(
             smacks_max_queue_size=queue,
             resend_on_timeout=resend,
@@ -179,7 +181,7 @@ class World:
         offline = OfflineSettings(access_max_user_messages=quota)
         self.url = url
         self.node = node
-        self.journal = Journal(url)
+        self.journal = journal or Journal(url)
         self.journal.start()
         self.journal.wait_up(WAIT_S)
         self.journal.call("FUNCTION", "LOAD", "REPLACE", library.source())  # a test before may have loaded another one

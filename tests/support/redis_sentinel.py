@@ -127,6 +127,23 @@ class RedisSentinel:
         """End a pause."""
         os.kill(self.pid(port), signal.SIGCONT)
 
+    def part_replicas(self) -> None:
+        """From now on no replica gets what is written: it cannot log in at the master any more. `join_replicas` ends
+        it for those that are still there.
+        """
+        for port in self._replica_ports():
+            self.client(port).config_set("masterauth", "not the password")
+        self.client().client_kill_filter(_type="replica")
+        self.wait(lambda: not self._replicas_in_step(self.master_port))
+
+    def join_replicas(self) -> None:
+        """Let replicas log in again."""
+        for port in self._processes.keys() & set(self.server_ports):
+            self.client(port).config_set("masterauth", self._password)
+
+    def _replica_ports(self) -> list[int]:
+        return [port for port in self.server_ports if port in self._processes and port != self.master_port]
+
     def wait_for_failover(self, former: int) -> int:
         """Wait until most sentinels name another master than `former`, and it says so itself; answers its port."""
 

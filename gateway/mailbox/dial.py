@@ -166,6 +166,16 @@ def ask(connection: socket.socket, *command: Part) -> Any:
 
 def ask_all(connection: socket.socket, commands: Sequence[tuple[Part, ...]]) -> list[Any]:
     """Several commands at once, and their replies. Raises OSError, StoreUnavailable at the first that is refused."""
+    replies = replies_to(connection, commands)
+    for command, reply in zip(commands, replies, strict=True):
+        if isinstance(reply, hiredis.ReplyError):
+            kind = StoreMisconfigured if str(reply).startswith(_MISCONFIGURED) else StoreUnavailable
+            raise kind(f"Redis refused {command[0]!s}: {reply}")
+    return replies
+
+
+def replies_to(connection: socket.socket, commands: Sequence[tuple[Part, ...]]) -> list[Any]:
+    """As `ask_all`; what is refused is a ReplyError among the replies. Raises OSError, StoreUnavailable."""
     connection.sendall(b"".join(packed(command) for command in commands))
     reader = hiredis.Reader()
     found: list[Any] = []
@@ -174,11 +184,9 @@ def ask_all(connection: socket.socket, commands: Sequence[tuple[Part, ...]]) -> 
         if reply is False:
             data = connection.recv(65536)
             if not data:
-                raise StoreUnavailable("Redis closed the connection")
+                last = f", saying {found[-1]}" if found and isinstance(found[-1], hiredis.ReplyError) else ""
+                raise StoreUnavailable(f"Redis closed the connection{last}")
             reader.feed(data)
-        elif isinstance(reply, hiredis.ReplyError):
-            kind = StoreMisconfigured if str(reply).startswith(_MISCONFIGURED) else StoreUnavailable
-            raise kind(f"Redis refused {commands[len(found)][0]!s}: {reply}")
         else:
             found.append(reply)
     return found

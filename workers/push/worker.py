@@ -9,14 +9,12 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import gevent
-import redis
 from gevent.event import Event as Flag
 from gevent.pool import Pool as Crew
 
-from gateway.mailbox.embedded import resolve
 from gateway.mailbox.errors import StoreError
 from gateway.mailbox.keys import CONSUMER_GROUP
 from gateway.mailbox.opening import open_journal
@@ -27,7 +25,8 @@ from gateway.sections import ComponentsSettings, ServerSettings
 from gateway.settings import ConfigError, Settings
 from gateway.supervisor import notify_ready
 from gateway.telemetry import get_logger
-from workers.consumer import Consumer, Entry
+from workers.cluster_consumer import ClusterConsumer
+from workers.consumer import Consumer, Consuming, Entry
 from workers.push.apps import Apps
 from workers.push.dispatcher import Dispatcher
 from workers.push.providers.appserver.servers import AppServers
@@ -89,13 +88,12 @@ class PushWorker:
         self._crew = Crew(settings.in_flight * (credentials + lanes))
         name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._report = Report(PushWorkers(self._journal), self._apps, name=name, in_hand=lambda: len(self._crew))
-        self._consumer = Consumer(
-            resolve(store.url, data_dir),
-            streams=tuple(STREAMS),
-            group=CONSUMER_GROUP,
-            name=name,
-            claim_after_s=TAKEN_OVER_S,
-        )
+        self._consumer: Consuming
+        group: Any = {"streams": tuple(STREAMS), "group": CONSUMER_GROUP, "name": name, "claim_after_s": TAKEN_OVER_S}
+        if self._journal.is_sharded:
+            self._consumer = ClusterConsumer(self._journal, **group)
+        else:
+            self._consumer = Consumer(store.servers(data_dir).source(), **group)
         self._in_hand: set[tuple[str, str]] = set()
         self._stopping = Flag()
         self._stopped = Flag()
@@ -144,7 +142,7 @@ class PushWorker:
                 if (entry.stream, entry.id) not in self._in_hand:
                     self._in_hand.add((entry.stream, entry.id))
                     self._crew.spawn(self._handle, entry)
-        except redis.RedisError as error:
+        except StoreError as error:
             log.warning("push_events_unreadable", error=error)
             self._stopping.wait(PAUSE_S)
 
@@ -166,7 +164,7 @@ class PushWorker:
             try:
                 if self._in_hand:
                     self._consumer.renew(tuple(self._in_hand))
-            except redis.RedisError as error:
+            except StoreError as error:
                 log.warning("push_events_not_renewed", error=error)
 
     def _refresh(self) -> None:

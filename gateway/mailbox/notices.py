@@ -70,7 +70,7 @@ class Subscriber:
     """Listens to the notices for one node; connects again by itself.
 
     `on_entry(sid, position, stanza)`, `on_conflict(sid, epoch)` and `on_removed(sid, why)` must not block;
-    `on_connected()` says that notices may have been missed until now.
+    `on_connected()` says that notices may have been missed until now. `is_sharded`: the channel is one of a cluster.
     """
 
     def __init__(
@@ -82,8 +82,10 @@ class Subscriber:
         on_conflict: Callable[[str, int], None],
         on_removed: Callable[[str, str], None],
         on_connected: Callable[[], None],
+        is_sharded: bool = False,
     ) -> None:
         self._source = redis_url.source(source)
+        self._shard = "S" if is_sharded else ""
         self._channel = keys.NOTICES + node
         self._on_entry = on_entry
         self._on_conflict = on_conflict
@@ -107,7 +109,7 @@ class Subscriber:
             connection = None
             try:
                 connection = self._source.dial(PING_AFTER_S)
-                ask(connection, "SUBSCRIBE", self._channel)
+                ask(connection, f"{self._shard}SUBSCRIBE", self._channel)
                 self._on_connected()
                 pause_s = 0.05
                 self._listen(connection)
@@ -121,6 +123,7 @@ class Subscriber:
 
     def _listen(self, connection: socket.socket) -> None:
         reader = hiredis.Reader()
+        message, end = f"{self._shard}message".lower().encode(), f"{self._shard}unsubscribe".lower().encode()
         has_asked = False
         while True:
             try:
@@ -136,8 +139,10 @@ class Subscriber:
             has_asked = False
             reader.feed(data)
             while (push := reader.gets()) is not False:
-                if isinstance(push, list) and push[0] == b"message":
+                if isinstance(push, list) and push[0] == message:
                     self._hear(push[2])
+                elif isinstance(push, list) and push[0] == end:
+                    raise StoreUnavailable("the channel has moved to another server")
 
     def _hear(self, data: bytes) -> None:
         head, _, stanza = data.partition(b"\n")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.mailbox import keys
 from gateway.mailbox.cluster.journal import ClusterJournal
+from gateway.mailbox.cluster.notices import SlotSource
+from gateway.mailbox.fence import Fence
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.notices import Subscriber
 from gateway.mailbox.settings import RedisSettings
@@ -18,7 +21,8 @@ def open_journal(redis: RedisSettings, data_dir: Path) -> Journal:
         return ClusterJournal(
             servers, timeout_s=redis.timeout_s, replicas=redis.wait_replicas, replicas_s=redis.wait_timeout
         )
-    return Journal(servers.source(), timeout_s=redis.timeout_s)
+    fence = Fence(redis.wait_replicas, redis.wait_timeout) if redis.wait_replicas else None
+    return Journal(servers.source(), timeout_s=redis.timeout_s, fence=fence)
 
 
 def open_subscriber(
@@ -26,15 +30,22 @@ def open_subscriber(
     data_dir: Path,
     node: str,
     *,
+    journal: Journal,
     on_entry: Callable[[str, int, bytes], None],
     on_conflict: Callable[[str, int], None],
     on_removed: Callable[[str, str], None],
     on_connected: Callable[[], None],
 ) -> Subscriber:
-    """Who listens to the notices for `node` (see `notices.Subscriber`); it is not started yet. Raises ConfigError."""
+    """Who listens to the notices for `node` (see `notices.Subscriber`); it is not started yet. Raises ConfigError.
+
+    `journal` is the process's own, which knows its way in a cluster.
+    """
     return Subscriber(
-        redis.servers(data_dir).source(),
+        SlotSource(journal, keys.NOTICES + node)
+        if isinstance(journal, ClusterJournal)
+        else redis.servers(data_dir).source(),
         node,
+        is_sharded=isinstance(journal, ClusterJournal),
         on_entry=on_entry,
         on_conflict=on_conflict,
         on_removed=on_removed,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -64,8 +64,8 @@ class ClusterJournal(Journal):
         self._seeds = servers.addresses
         self._new_shard = partial(Shard, timeout_s=timeout_s, replicas=replicas, replicas_s=replicas_s)
         self.topology: Topology | None = None
-        self.changed = Event()
-        """set, and cleared at once, whenever somebody else serves a slot"""
+        self.followers: list[Callable[[], None]] = []
+        """called whenever somebody else may serve a slot; they must not block"""
         self._believed_at = 0.0
         self._hint: Address | None = None
         self._shards: dict[Address, Shard] = {}
@@ -77,6 +77,7 @@ class ClusterJournal(Journal):
         }
         self._held = 0
         self._doubt = Event()
+        self._known = Event()
 
     # What Journal offers
 
@@ -116,6 +117,16 @@ class ClusterJournal(Journal):
                 command = ("SPUBLISH", *command[1:])
             lane = self._lane_of(command)
         self._queue(lane, (packed(command), callback, weight, library.grows(command)))
+
+    def owner(self, slot: int, timeout_s: float = 0.0) -> Address | None:
+        """The master of a slot; None if nobody serves it. Waits `timeout_s` for the cluster to be known at all."""
+        if self.topology is None:
+            self._known.wait(timeout_s)
+        return self.topology.owner(slot) if self.topology else None
+
+    def look_again(self) -> None:
+        """Somebody found that a master is none, or does not answer."""
+        self._doubt.set()
 
     def lane(self, key: Part) -> Lane:
         """The lane of a key's slot."""
@@ -292,6 +303,7 @@ class ClusterJournal(Journal):
         self._believed_at = now
         if known is None or found != known:
             self.topology = found
+            self._known.set()
             self._follow(found)
 
     def _whom_to_ask(self) -> Iterator[Address]:
@@ -326,8 +338,8 @@ class ClusterJournal(Journal):
                 shard.start()
         log.info("cluster_seen", epoch=found.epoch, masters=[str(each) for each in masters], lanes_moved=moved)
         self._look_up()
-        self.changed.set()
-        self.changed.clear()
+        for follower in self.followers:
+            follower()
 
     def _hand_over(self, gone: Sequence[Shard], listed: Sequence[Lane]) -> None:
         heir = next(iter(self._shards.values()), None)

@@ -120,7 +120,7 @@ class Supervisor:
             new.start()
             self._retiring.append(new)  # it has no place yet, but has to end when all end
         serves = self._serves(new, time.monotonic() + timeout_s)
-        why = "" if serves else _why(new, timeout_s)
+        why = "" if serves else "everything is about to stop" if self.is_stopping() else _why(new, timeout_s)
         if serves or not old.spec.overlaps:  # else there would be none at all: it is started again and again
             self._take_place(old, new)
         if old.spec.overlaps:

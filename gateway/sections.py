@@ -180,7 +180,7 @@ class LimitSettings:
         help="A process that runs so late, for two seconds on end, binds no new sessions, but resumes; 0 = never.",
     )
     overload_waiting: int = setting(
-        20000, unit="operations", least=0, most=1000000, help="The same when Redis owes it so many answers; 0 = never."
+        5000, unit="operations", least=0, most=1000000, help="The same when Redis owes it so many answers; 0 = never."
     )
     address_handshakes: list[int] = setting([50, 1000], unit=RATE_UNIT, most=2, help="TLS handshakes with one address.")
     address_failed_logins: list[int] = setting(

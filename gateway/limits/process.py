@@ -101,7 +101,7 @@ class Limits:
         self.load = Load(
             most_lag_s=settings.overload_lag, most_waiting=settings.overload_waiting, waiting=waiting, clock=clock
         )
-        self.queue = queue or LoginQueue(clock=clock)
+        self.queue = LoginQueue(clock=clock) if queue is None else queue
         self.logins = Logins(
             per_address=Rate.of(settings.address_failed_logins, period_s=60.0),
             per_account=Rate.of(settings.account_failed_logins, period_s=60.0),

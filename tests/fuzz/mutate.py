@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-_ELEMENT: Final = re.compile(rb"<([A-Za-z:]{1,40})[^<>]*(?:/>|>(?:[^<]|<(?!/\1>)){0,400}</\1>)")
+_TAG: Final = re.compile(rb"<([A-Za-z:]{1,40})[ />]")
 
 
 class Mutator:
@@ -61,10 +61,20 @@ class Mutator:
 
     def _element(self, data: bytearray) -> None:
         """One element in the place of another."""
-        mine, others = list(_ELEMENT.finditer(data)), list(_ELEMENT.finditer(self._random.choice(self._inputs)))
+        other = bytes(self._random.choice(self._inputs))
+        mine, others = self._span(bytes(data)), self._span(other)
         if mine and others:
-            spot = self._random.choice(mine)
-            data[spot.start() : spot.end()] = self._random.choice(others)[0]
+            data[mine[0] : mine[1]] = other[others[0] : others[1]]
+
+    def _span(self, data: bytes) -> tuple[int, int] | None:
+        """Where some element begins and ends, roughly."""
+        tags = list(_TAG.finditer(data))
+        if not tags:
+            return None
+        tag = self._random.choice(tags)
+        close = b"</%b>" % tag[1]
+        end = data.find(close, tag.end())
+        return tag.start(), end + len(close) if end >= 0 else data.find(b">", tag.end() - 1) + 1 or len(data)
 
     def _number(self, data: bytearray) -> None:
         digits = list(re.finditer(rb"\d+", data))

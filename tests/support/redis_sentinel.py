@@ -37,8 +37,7 @@ def free_ports(n: int) -> list[int]:
 class RedisSentinel:
     """One master, `replicas` replicas, three sentinels, with their files in `folder`. `start`, then `stop`.
 
-    `options` are added to the configuration of each server, `sentinel_options` to that of each sentinel; `password` is
-    that of both servers and sentinels ("" = none).
+    `options` are added to the configuration of each server; `password` is that of the servers ("" = none).
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class RedisSentinel:
         options: tuple[str, ...] = (),
         appendfsync: str = "everysec",
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._password = password
         self._options = (*options, f"appendfsync {appendfsync}")
         ports = free_ports(replicas + 4)
@@ -61,13 +60,17 @@ class RedisSentinel:
     @property
     def url(self) -> str:
         """For `[redis] url`."""
-        userinfo = f":{self._password}@" if self._password else ""
+        return self.url_without_password.replace("//", f"//:{self._password}@" if self._password else "//")
+
+    @property
+    def url_without_password(self) -> str:
+        """The same for who has the password from elsewhere."""
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinel_ports)
-        return f"redis+sentinel://{userinfo}{hosts}/{SERVICE}"
+        return f"redis+sentinel://{hosts}/{SERVICE}"
 
     def start(self) -> None:
         """Start all, and wait until the replicas have the master's data and the sentinels know of one another."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         for port in self.server_ports:
             self.start_server(port, replica_of=None if port == self._first else self._first)
         self.wait(lambda: self._answers(self._first))
@@ -196,7 +199,7 @@ class RedisSentinel:
         self._spawn(port, lines, "--sentinel")
 
     def _home(self, port: int) -> Path:
-        home = self._folder / str(port)
+        home = self.folder / str(port)
         home.mkdir(exist_ok=True)
         return home
 

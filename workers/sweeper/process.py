@@ -19,6 +19,7 @@ from gateway.supervisor import notify_ready
 from gateway.telemetry import get_logger
 from workers.sweeper.bounces import Bouncer
 from workers.sweeper.leases import Leases
+from workers.sweeper.libraries import Libraries
 from workers.sweeper.sweeper import Sweeper
 
 log = get_logger(__name__)
@@ -44,14 +45,16 @@ def run(settings: Settings) -> None:
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopping.set)
-    sweeper = build(settings, journal)
+    sweeper, libraries = build(settings, journal), Libraries(journal)
     journal.start()
     try:
         journal.wait_up(REDIS_AT_START_S)
         sweeper.start()
+        libraries.start()
         log.info("sweeper_started")
         notify_ready()
         stopping.wait()
+        libraries.stop()
         sweeper.stop()
         log.info("sweeper_stopped")
     finally:

@@ -23,6 +23,7 @@ from gateway.demo.stream import Address
 from gateway.errors import WakegateError
 from gateway.mailbox import nodes
 from gateway.settings import ConfigError
+from scripts.chaos_lab import tree
 from scripts.chaos_lab.plan import Plan
 from scripts.chaos_lab.processes import Parts, Spec
 from scripts.chaos_lab.stores import Single, Store
@@ -54,7 +55,8 @@ class Cluster:
         self.directory = plan.directory
         self.data_dir = plan.directory / "data"
         self.port, self.web_port = free_ports(2)
-        self.parts = Parts(plan.directory, plan.overlay, self._rng)
+        plan.directory.mkdir(parents=True, exist_ok=True)
+        self.parts = Parts(plan.directory, tree.copy(plan.directory, plan.source, plan.bug), self._rng)
         self.store: Store = self._make_store()
         self._config: tuple[str, ...] = ()
         self._starts = itertools.count(1)
@@ -67,7 +69,6 @@ class Cluster:
 
     def start(self) -> None:
         """Start everything and wait until it serves. Raises TimeoutError."""
-        self.directory.mkdir(parents=True, exist_ok=True)
         config = self.directory / "wakegate.toml"
         self._config = ("--config", str(config))
         ports = dict(zip(("apns", "apns-development", "fcm", "control", "webpush"), free_ports(5), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import shutil
 import sys
@@ -18,6 +19,10 @@ from scripts.chaos_lab.ledger import Ledger
 from scripts.chaos_lab.plan import Plan
 from scripts.chaos_lab.report import figures, story, summary
 from scripts.chaos_lab.run import Lab
+from scripts.chaos_lab.tree import BUGS, CannotPlant
+
+PLANTED = {"accounts": 60, "messages": 6000, "kills": 60, "minutes": 1.0, "settle_s": 20.0, "archivers": 0}
+"""what a run of `plant` is if nothing else is asked for: enough for each bug within two minutes"""
 
 TOLD = 5
 """so many breaches are told in full, of different rules first"""
@@ -26,19 +31,24 @@ TOLD = 5
 def main(words: Sequence[str] | None = None) -> int:
     """Answers the exit status: 0 nothing is wrong, 1 a rule was broken, 2 the run itself failed."""
     options = _parser().parse_args(words)
+    logging.getLogger("gateway").setLevel(logging.ERROR)  # of this process, which also asks the store now and then
     if options.command == "check":
         return 1 if check(Path(options.history)) else 0
-    return run(_plan(options))
+    status = run(_plan(options))
+    if options.command == "plant":
+        print(f"{options.bug}: {BUGS[options.bug].what}: {'found' if status == 1 else 'NOT FOUND'}")
+        return {0: 1, 1: 0}.get(status, status)
+    return status
 
 
 def run(plan: Plan) -> int:
     """One run, and its check."""
     print(plan.command, flush=True)
-    lab = Lab(plan, lambda line: print(f"  {line}", flush=True))
     began = time.monotonic()
     try:
+        lab = Lab(plan, lambda line: print(f"  {line}", flush=True))
         file = lab.run()
-    except TimeoutError as late:
+    except (TimeoutError, CannotPlant) as late:
         print(f"the run failed: {late}", file=sys.stderr)
         return 2
     print(f"run         {time.monotonic() - began:.0f} s, history: {file}", flush=True)
@@ -77,7 +87,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     directory = Path(options.directory or tempfile.mkdtemp(prefix="wakegate-chaos-")).absolute()
     if options.directory and (directory / "data").exists():
         shutil.rmtree(directory / "data")
-    names = {field.name for field in fields(Plan)} - {"directory", "overlay"}
+    names = {field.name for field in fields(Plan)} - {"directory"}
     chosen = {name: value for name, value in vars(options).items() if name in names}
     return Plan(directory=directory, **chosen)
 
@@ -89,6 +99,10 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("history")
     new = commands.add_parser("run", help="start a cluster, let people talk, strike, and check")
     _add_run_options(new)
+    planted = commands.add_parser("plant", help="see whether a bug is found: status 0 if it is")
+    planted.add_argument("bug", choices=list(BUGS))
+    _add_run_options(planted)
+    planted.set_defaults(**PLANTED)
     return parser
 
 
@@ -104,4 +118,5 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait-replicas", type=int, default=default.wait_replicas, help="with Sentinel or a cluster")
     parser.add_argument("--push-grace-s", type=float, default=default.push_grace_s)
     parser.add_argument("--unpaused", action="store_true", help="no process is stopped for a while (SIGSTOP)")
+    parser.add_argument("--source", type=Path, default=default.source, help="run the code below this directory")
     parser.add_argument("--directory", help="keep everything there; default: a new temporary directory")

@@ -24,6 +24,9 @@ from scripts.chaos_lab.history import History, Way
 PATIENCE_S = 12.0
 """a client that hears nothing for so long after it asked takes its link for lost"""
 
+PATIENT = 5
+"""a <resume/> that is answered with what is no answer (a stream error) is repeated so often"""
+
 LOST = (StreamEnded, ServerSilent, Unexpected, OSError)
 
 _MESSAGE = f"{{{ns.CLIENT}}}message"
@@ -78,7 +81,7 @@ class Device:
         self._history = history
         self._answers: dict[str, AsyncResult[Element]] = {}
         self._again: list[tuple[str, str]] = []
-        self._iqs = 0
+        self._iqs = self._oddities = 0
         client.on_stanza = self._take
         client.on_taken = self._was_taken
         client.on_resumed = lambda: self.note(told.Resumed(self.now, self.number, self.session))
@@ -141,7 +144,16 @@ class Device:
         self.client.is_resuming = True
         try:
             self.client.resume()
+            self._oddities = 0
             return True
+        except Unexpected as answer:
+            self.client.cut()
+            self._oddities += 1
+            if self._oddities > PATIENT:
+                self.note(told.StreamFailed(self.now, self.number, self.session, f"answer to <resume/>: {answer}"))
+                self.send_again()
+                self.client.session_id = ""
+            raise
         except ResumeFailed as failed:
             self.client.is_resuming = False
             is_known = failed.h is not None
@@ -199,6 +211,11 @@ class Device:
         hint = "" if kept else f"<no-permanent-store xmlns='{ns.HINTS}'/>"
         body = f"<body>{_pack(message, to_account, to_device, kept)} {text}</body>"
         self._send(f"m{message}", f"<message to='{to}' type='chat' id='m{message}'>{body}{hint}</message>", attempt=1)
+
+    def ask(self) -> None:
+        """Send <r/>."""
+        with suppress(*LOST):
+            self.client.request_ack()
 
     def request(self, kind: str, payload: str, timeout_s: float = PATIENCE_S) -> Element:
         """Ask the server something; its answer. Raises one of LOST."""

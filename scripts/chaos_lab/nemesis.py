@@ -13,6 +13,7 @@ import gevent
 
 from scripts.chaos_lab.cluster import Cluster
 from scripts.chaos_lab.history import History, Struck
+from scripts.chaos_lab.processes import Part
 from scripts.chaos_lab.proxy import Proxy
 
 VICTIMS: Final = {"gateway": 10, "push": 3, "sweeper": 3, "archiver": 1, "redis": 2}
@@ -20,6 +21,9 @@ VICTIMS: Final = {"gateway": 10, "push": 3, "sweeper": 3, "archiver": 1, "redis"
 
 KILL, TERM, PAUSE = "kill", "term", "pause"
 WAYS: Final = {KILL: 10, TERM: 2, PAUSE: 2}
+
+WAIT_S: Final = 20.0
+"""for so long it is waited for a process that could be struck"""
 
 LINK_FAULT_S: Final = 0.4
 """about so often the network hurts somebody's link"""
@@ -85,9 +89,8 @@ class Nemesis:
         if strike.victim == "redis":
             self._strike_store(strike)
             return
-        there = [part for part in self._cluster.parts.of(strike.victim) if part.pid and not part.is_paused]
+        there = self._victims(strike.victim)
         if not there:
-            self.counts["nobody there"] += 1
             return
         part = there[int(strike.luck * len(there))]
         if strike.way == PAUSE:
@@ -97,6 +100,16 @@ class Nemesis:
             self._note(strike.way, part.spec.name, 0.0)
             self.kills += 1
             part.strike(signal.SIGKILL if strike.way == KILL else signal.SIGTERM)
+
+    def _victims(self, kind: str) -> list[Part]:
+        """Who can be struck. Where a start takes long, all would be dead all the time: then one has to serve first."""
+        with gevent.Timeout(WAIT_S, False):
+            while not (ready := [part for part in self._cluster.parts.of(kind) if part.is_ready]):
+                if not self._cluster.parts.of(kind):
+                    return []
+                gevent.sleep(0.1)
+            return [part for part in ready if not part.is_paused]
+        return []
 
     def _strike_store(self, strike: Strike) -> None:
         rng = random.Random(strike.luck)

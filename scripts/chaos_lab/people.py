@@ -139,6 +139,8 @@ class People:
             self.sent += 1
             number = target.number if target is not None else 0
             device.say(self.sent, account, to, to_device=number, kept=rng.random() < 0.9, text=rng.choice(TEXTS))
+        if rng.random() < 0.5:
+            device.ask()
         return self._pause(left)
 
     def _pause(self, left: int) -> float:

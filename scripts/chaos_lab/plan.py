@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from scripts.chaos_lab.tree import ROOT
+
 Redis = Literal["single", "sentinel", "cluster"]
 
 
@@ -31,8 +33,10 @@ class Plan:
     """of Sentinel and a cluster: so many replicas have what is acknowledged"""
     unpaused: bool = False
     """No SIGSTOP: on a machine that is shared by others, or slow."""
-    overlay: Path | None = None
-    """A tree whose `gateway` and `workers` run in place of ours (plant.py)."""
+    bug: str = ""
+    """One of tree.BUGS, to see whether it is found."""
+    source: Path = ROOT
+    """Where the code is that is copied and run."""
 
     @property
     def seconds(self) -> float:
@@ -42,12 +46,9 @@ class Plan:
     @property
     def command(self) -> str:
         """What repeats the run."""
-        words = [
-            *("scripts/chaos", "run", "--redis", self.redis, "--gateways", self.gateways, "--push", self.push),
-            *("--sweepers", self.sweepers, "--archivers", self.archivers, "--accounts", self.accounts),
-            *("--messages", self.messages, "--kills", self.kills, "--minutes", f"{self.minutes:g}"),
-            *("--appendfsync", self.appendfsync, "--seed", self.seed),
-            *(["--wait-replicas", self.wait_replicas] if self.redis != "single" else []),
-            *(["--unpaused"] if self.unpaused else []),
-        ]
-        return " ".join(map(str, words))
+        names = ("redis", "appendfsync", "gateways", "push", "sweepers", "archivers", "accounts", "messages", "kills")
+        words = ["plant", self.bug] if self.bug else ["run"]
+        words += [word for name in names for word in (f"--{name}", str(getattr(self, name)))]
+        words += ["--wait-replicas", str(self.wait_replicas)] if self.redis != "single" else []
+        words += ["--unpaused"] if self.unpaused else []
+        return " ".join(["scripts/chaos", *words, "--minutes", f"{self.minutes:g}", "--seed", str(self.seed)])

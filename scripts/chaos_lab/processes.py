@@ -37,12 +37,12 @@ class Spec:
 class Part:
     """One process that is to run all the time."""
 
-    def __init__(self, spec: Spec, directory: Path, overlay: Path | None, rng: random.Random) -> None:
+    def __init__(self, spec: Spec, directory: Path, tree: Path, rng: random.Random) -> None:
         self.spec = spec
         self.deaths = 0
         self.is_paused = False
         self._directory = directory
-        self._overlay = overlay
+        self._tree = tree
         self._rng = rng
         self._process: subprocess.Popen[bytes] | None = None
         self._environ: Mapping[str, str] = {}
@@ -116,8 +116,8 @@ class Part:
         self._ready = Event()
         self._environ = dict(self.spec.environ())
         read_end, write_end = os.pipe()
-        path = {} if self._overlay is None else {"PYTHONPATH": str(self._overlay)}
-        environ = {**os.environ, "PYTHONUNBUFFERED": "1", **path, **self._environ, "WAKEGATE_READY_FD": str(write_end)}
+        added = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(self._tree), "WAKEGATE_READY_FD": str(write_end)}
+        environ = {**os.environ, **added, **self._environ}
         try:
             with self.log_file.open("ab") as log:
                 self._process = subprocess.Popen(
@@ -160,15 +160,15 @@ def _await_ready(descriptor: int, ready: Event) -> None:
 class Parts:
     """All processes of a cluster."""
 
-    def __init__(self, directory: Path, overlay: Path | None, rng: random.Random) -> None:
+    def __init__(self, directory: Path, tree: Path, rng: random.Random) -> None:
         self.directory = directory
         self.all: list[Part] = []
-        self._overlay = overlay
+        self._tree = tree
         self._rng = rng
 
     def add(self, spec: Spec) -> Part:
         """One more; it is started."""
-        part = Part(spec, self.directory, self._overlay, random.Random(self._rng.random()))
+        part = Part(spec, self.directory, self._tree, random.Random(self._rng.random()))
         self.all.append(part)
         part.start()
         return part

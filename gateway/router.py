@@ -8,6 +8,7 @@ from typing import Protocol
 from gateway.composition import Features
 from gateway.features import presence
 from gateway.hooks import Handler, Query, Reply, SessionView, StanzaReceived, StanzaTraits
+from gateway.limits.quota import counted
 from gateway.mailbox import entry
 from gateway.mailbox.errors import StoreError, StoreFull, StoreUnavailable
 from gateway.mailbox.mailbox import Mailbox
@@ -261,7 +262,7 @@ class Router:
     def as_stanza_error(error: Exception) -> StanzaError:
         """What a failed handler tells the sender."""
         if isinstance(error, StanzaError):
-            return error
+            return counted(error)
         if isinstance(error, StoreFull):
             return memory_full()
         if isinstance(error, StoreError):

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from gevent.event import Event
 
 from gateway.features import presence
+from gateway.limits.quota import counted
 from gateway.mailbox import entry
 from gateway.mailbox.errors import StoreError, StoreFull, StoreUnavailable
 from gateway.mailbox.model import Grip
@@ -161,7 +162,7 @@ class Session:
         try:
             self._route(element, arrival)
         except StanzaError as error:
-            self._refuse(element, error, arrival)
+            self._refuse(element, counted(error), arrival)
         except StoreFull:
             self._refuse(element, memory_full(), arrival)
         except (StreamError, StoreError):

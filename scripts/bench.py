@@ -18,6 +18,8 @@ from typing import Any
 
 import gevent
 from bench_archive import archive
+from bench_costs import costs
+from bench_gateways import gateways
 from bench_host import Server, server
 from bench_push import PROVIDERS, push
 from bench_sessions import sessions
@@ -284,10 +286,24 @@ def main() -> None:
     parser.add_argument("--pushes", type=int, default=4000)
     parser.add_argument("--idle", type=int, default=20000, help="of `sessions`: so many in all")
     parser.add_argument("--cut", type=int, default=5000, help="of `sessions`: so many of them lose their link at once")
-    parser.add_argument("--gateways", type=int, default=2, help="of `sessions`")
+    parser.add_argument("--gateways", type=int, default=2, help="of `sessions` and `gateways`")
+    parser.add_argument("--share", type=float, default=0.0, help="of `gateways`: of a core, for each of them; 0 = all")
+    parser.add_argument("--masters", type=int, default=0, help="of `gateways`: of a Redis Cluster; 0 = one Redis")
     parser.add_argument("--plain", action="store_true", help="of `sessions`: without TLS")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.what == ["costs"]:
+        costs()
+        return
+    if options.what == ["gateways"]:
+        gateways(
+            numbers=range(1, options.gateways + 1),
+            share=options.share,
+            clients=options.clients,
+            messages=options.messages,
+            masters=options.masters,
+        )
+        return
     if options.what == ["sessions"]:
         sessions(count=options.idle, cut=options.cut, gateways=options.gateways, is_secure=not options.plain)
         return

@@ -5,6 +5,8 @@ They speak the least of XMPP that a phone needs: TLS, SCRAM-SHA-256, XEP-0198; t
 section 5.1 has clients do, so that what is measured is the server.
 """
 
+from __future__ import annotations
+
 from gevent import monkey
 
 monkey.patch_all()
@@ -26,6 +28,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import gevent
+from gevent.event import Event
 from gevent.fileobject import FileObject
 from gevent.pool import Pool
 
@@ -46,6 +49,12 @@ BIND: Final = (
     b"<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>"
     b"<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
 )
+MESSAGE: Final = (
+    b"<message type='chat' id='0123456789abcdef' to='%s'><body>" + b"x" * 160 + b"</body>"
+    b"<active xmlns='http://jabber.org/protocol/chatstates'/></message>"
+)
+"""about 290 bytes"""
+
 RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER: close by a reset, as a link that breaks"""
 
@@ -84,6 +93,10 @@ class Guest:
     reader: Any = None
     tried_at: float = 0.0
     """when the last try began"""
+    received: int = 0
+    """messages"""
+    on_message: Any = None
+    """an event"""
 
     def arrive(self) -> int:
         """Be logged in, or resumed if there is a session to resume; answers how often it was turned away."""
@@ -170,9 +183,13 @@ class Guest:
         while True:
             cut = self.rest.rfind(b">") + 1
             data, self.rest = self.rest[:cut], self.rest[cut:]
-            self.handled += sum(data.count(end) for end in (b"</message>", b"</iq>", b"</presence>"))
+            messages = data.count(b"</message>")
+            self.handled += messages + data.count(b"</iq>") + data.count(b"</presence>")
             self.handled += len(re.findall(rb"<(?:presence|iq)[^>]*/>", data))
             try:
+                if messages and self.on_message is not None:
+                    self.received += messages
+                    self.on_message.set()
                 if b"<r " in data:
                     self._say(b"<a xmlns='urn:xmpp:sm:3' h='%d'/>" % self.handled)
                 more = self.sock.recv(16384)
@@ -181,6 +198,21 @@ class Guest:
             if not more:
                 return
             self.rest += more
+
+    def talk(self, other: Guest, count: int, outstanding: int) -> None:
+        """Send messages to somebody of the same process, so many ahead of what has come there."""
+        other.received, other.on_message = 0, Event()
+        text = MESSAGE % b"u%d@localhost" % other.number
+        sent = 0
+        while other.received < count:
+            room = min(count - sent, outstanding - (sent - other.received))
+            if room >= outstanding // 2 or (room and sent + room == count):
+                self._say(text * room + b"<r xmlns='urn:xmpp:sm:3'/>")
+                sent += room
+                continue
+            other.on_message.clear()
+            if not other.on_message.wait(WAIT_S):
+                raise SystemExit(f"{count - other.received} messages of u{self.number} did not arrive")
 
     def cut(self) -> None:
         """The link breaks."""
@@ -262,6 +294,13 @@ class Crowd:
         is_there = Pool(at_once).map(arrivals.arrive, guests)
         self.guests += [guest for guest, came in zip(guests, is_there, strict=True) if came]
         return arrivals.to_dict()
+
+    def do_talk(self, count: int, outstanding: int) -> dict[str, Any]:
+        """Each second one sends to the next one; answers how many messages came."""
+        pairs = list(zip(self.guests[::2], self.guests[1::2], strict=False))
+        each = count // len(pairs)
+        gevent.joinall([gevent.spawn(one.talk, other, each, outstanding) for one, other in pairs], raise_error=True)
+        return {"delivered": each * len(pairs)}
 
     def do_cut(self, count: int) -> dict[str, Any]:
         """The links of the first so many break at once."""

@@ -27,7 +27,7 @@ from gateway.process import dies_with_parent
 from gateway.supervisor.readiness import READY_FD, READY_LINE
 from gateway.xmpp.sasl import derive
 
-START_S: Final = 20
+START_S: Final = 60
 """a process that does not serve after so long has failed"""
 
 STOP_S: Final = 60
@@ -46,6 +46,11 @@ def cpu_of(*processes: psutil.Process) -> float:
     return float(sum(sum(process.cpu_times()[:2]) for process in processes))
 
 
+def ran_s(process: psutil.Process) -> float:
+    """How long its main thread has run: finer than the clock ticks of CPU times. Linux only."""
+    return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+
 @dataclass
 class Server:
     """Gateways with their Redis, as processes. They listen on the same ports."""
@@ -53,23 +58,29 @@ class Server:
     address: Address
     secure: Address
     gateways: tuple[psutil.Process, ...]
-    redis: psutil.Process
+    stores: list[psutil.Process]
     config: Path
     others: Mapping[str, psutil.Process]
     """what else runs, by its command"""
+    redis_url: str
 
     @property
     def gateway(self) -> psutil.Process:
         """The only one, or the first."""
         return self.gateways[0]
 
+    @property
+    def redis(self) -> psutil.Process:
+        """The only one, or the first."""
+        return self.stores[0]
+
     def cpu(self) -> tuple[float, float]:
         """CPU seconds used so far by the gateways and by Redis."""
-        return cpu_of(*self.gateways), cpu_of(self.redis)
+        return cpu_of(*self.gateways), cpu_of(*self.stores)
 
     def journal(self) -> Journal:
         """A connection to its Redis, not started yet."""
-        return open_journal(RedisSettings(), self.config.parent)
+        return open_journal(RedisSettings(url=self.redis_url), self.config.parent)
 
 
 def start(command: list[str], log: Path, **environ: str) -> subprocess.Popen[bytes]:
@@ -114,20 +125,32 @@ def running(command: list[str], log: Path, **environ: str) -> Iterator[psutil.Pr
 
 
 @contextmanager
-def server(users: int, *, gateways: int = 1, others: tuple[str, ...] = (), sections: str = "") -> Iterator[Server]:
+def server(
+    users: int,
+    *,
+    gateways: int = 1,
+    others: tuple[str, ...] = (),
+    sections: str = "",
+    redis_url: str = "embedded",
+    stores: list[psutil.Process] | None = None,
+) -> Iterator[Server]:
     """A fresh server with accounts u0, u1, … whose password is `secret`.
 
-    `others`: commands that run beside the gateways, such as `sweeper`; `sections`: more of the configuration.
+    `others`: commands that run beside the gateways, such as `sweeper`; `sections`: more of the configuration;
+    `redis_url`, `stores`: a Redis that runs already, and its processes.
     """
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         plain, secure = free_port(), free_port()
         config, log = Path(folder) / "bench.toml", Path(folder) / "log"
         config.write_text(
             f'[server]\ndata_dir = "{folder}"\n[tls]\nrequired = false\n[log]\nlevel = "warning"\n[listen]\n'
-            f'c2s = ["127.0.0.1:{plain}"]\nc2s_tls = ["127.0.0.1:{secure}"]\nwebsocket = []\nweb = []\n{sections}'
+            f'c2s = ["127.0.0.1:{plain}"]\nc2s_tls = ["127.0.0.1:{secure}"]\nwebsocket = []\nweb = []\n'
+            f'[redis]\nurl = "{redis_url}"\n{sections}'
         )
         where = ["--config", str(config)]
-        redis = stack.enter_context(running(["redis", *where], log))
+        if not stores:
+            redis = stack.enter_context(running(["redis", *where], log))
+            stores = [next(iter(redis.children()), redis)]
         beside = {name: stack.enter_context(running([name, *where], log)) for name in others}
         nodes = [{NODE_VARIABLE: f"gateway-{number}"} for number in range(gateways)]
         here = tuple(stack.enter_context(running(["gateway", *where], log, **node)) for node in nodes)
@@ -135,9 +158,10 @@ def server(users: int, *, gateways: int = 1, others: tuple[str, ...] = (), secti
             Address("127.0.0.1", plain, tls="none"),
             Address("127.0.0.1", secure, tls="direct"),
             here,
-            next(iter(redis.children()), redis),
+            stores,
             config,
             beside,
+            redis_url,
         )
         enrol(made, users)
         yield made

@@ -134,7 +134,8 @@ class Spent:
     def per(self, many: int) -> str:
         """In µs each."""
         cpu = "  ".join(f"{name} {used / many * 1e6:.0f}" for name, used in self.cpu.items())
-        return f"{self.took_s:.1f} s; CPU µs each: {cpu}; Redis calls each: {self.calls / many:.1f}"
+        calls = f"; Redis calls each: {self.calls / many:.1f}" if self.calls else ""
+        return f"{self.took_s:.1f} s; CPU µs each: {cpu}{calls}"
 
     def per_s(self) -> str:
         """In percent of a core."""
@@ -145,10 +146,11 @@ class Spent:
 class Meter:
     """Reads the clocks."""
 
-    def __init__(self, host: Server, crowds: Sequence[Crowd], journal: Journal) -> None:
+    def __init__(self, host: Server, crowds: Sequence[Crowd], journal: Journal | None = None) -> None:
+        """`journal`: to count what Redis was asked for."""
         self._who = {
             "gateways": list(host.gateways),
-            "redis": [host.redis],
+            "redis": host.stores,
             **{name: [process] for name, process in host.others.items()},
             "clients": [crowd.process for crowd in crowds],
         }
@@ -170,6 +172,8 @@ class Meter:
 
     def _calls(self) -> int:
         """Operations of the library, each an FCALL."""
+        if self._journal is None:
+            return 0
         lines = self._journal.call("INFO", "commandstats").decode().splitlines()
         counts = [line.partition("calls=")[2] for line in lines if line.startswith("cmdstat_fcall")]
         return sum(int(count.partition(",")[0]) for count in counts)
@@ -219,12 +223,17 @@ def sessions(*, count: int, cut: int, gateways: int, is_secure: bool) -> None:
     ):
         journal = host.journal()
         journal.start()
-        show("machine", f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {gateways} gateways, {count} sessions,"
-             f" {'TLS' if is_secure else 'no TLS'}")  # fmt: skip
+        show("machine", machine())
+        show("", f"{gateways} gateways, {count} sessions, {'TLS' if is_secure else 'no TLS'}")
         try:
             Round(host, crowds, journal, is_secure).run(count, cut)
         finally:
             journal.stop()
+
+
+def machine() -> str:
+    """Under what conditions this was measured."""
+    return f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the beginning"
 
 
 def show(what: str, said: object) -> None:

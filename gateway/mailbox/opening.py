@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from gateway.mailbox import keys
@@ -18,9 +19,8 @@ def open_journal(redis: RedisSettings, data_dir: Path) -> Journal:
     """The journal for `[redis] url`; it is not started yet. Raises ConfigError for an address that cannot be meant."""
     servers = redis.servers(data_dir)
     if servers.kind == "cluster":
-        return ClusterJournal(
-            servers, timeout_s=redis.timeout_s, replicas=redis.wait_replicas, replicas_s=redis.wait_timeout
-        )
+        new_fence = partial(Fence, redis.wait_replicas, redis.wait_timeout) if redis.wait_replicas else None
+        return ClusterJournal(servers, timeout_s=redis.timeout_s, fence=new_fence)
     fence = Fence(redis.wait_replicas, redis.wait_timeout) if redis.wait_replicas else None
     return Journal(servers.source(), timeout_s=redis.timeout_s, fence=fence)
 

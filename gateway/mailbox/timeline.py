@@ -57,11 +57,19 @@ class Verdict:
     tail: int
 
 
-def look_back(converse: Converse, proof: Proof | None, buckets: Iterable[int] = range(keys.BUCKETS)) -> None:
-    """What has to come first on a new connection to the master of `buckets`. Raises OSError, StoreUnavailable."""
+def look_back(
+    converse: Converse,
+    proof: Proof | None,
+    buckets: Iterable[int] = range(keys.BUCKETS),
+    nodes: Sequence[str] | None = None,
+) -> None:
+    """What has to come first on a new connection to the master of `buckets`. Raises OSError, StoreUnavailable.
+
+    `nodes`: gateways that may own sessions, where this server cannot be asked for them.
+    """
     prefixes = [keys.bucket_prefix(bucket) for bucket in buckets]
     [run_id] = converse([("FCALL", function("run_id"), 1, prefixes[0])])
-    survey(converse, run_id.decode(), known_nodes(converse), prefixes)
+    survey(converse, run_id.decode(), known_nodes(converse) if nodes is None else nodes, prefixes)
     if proof is not None:
         try:
             proof(converse, prefixes, run_id.decode())

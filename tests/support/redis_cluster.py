@@ -42,8 +42,9 @@ USER, PASSWORD = "wakegate", "cluster secret/1"
 ADMIN, ADMIN_PASSWORD = "admin", "admin secret"
 
 ACL_RULES = (
-    "resetkeys ~wg:* resetchannels &wg:n:* -@all +@read +@write +@stream +@connection +@transaction +fcall +eval "
-    "+function|load +cluster|slots +cluster|myid +publish +subscribe +unsubscribe +time +wait"
+    "resetkeys ~wg:* resetchannels &wg:n:* -@all +@read +@write +@transaction +@connection -@dangerous +fcall +eval "
+    "+function|load +function|list +function|delete +cluster|info +cluster|slots +info "
+    "+spublish +ssubscribe +time +wait"
 )
 """what docs/operations.md tells operators to grant"""
 

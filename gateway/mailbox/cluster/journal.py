@@ -9,6 +9,7 @@ operation looks at keys that it does not name, so that no redirection (ASK) may 
 from __future__ import annotations
 
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,11 +21,13 @@ from gevent.event import Event
 from gateway.mailbox import answers, keys, library
 from gateway.mailbox.cluster import topology
 from gateway.mailbox.cluster.lanes import Group, Lane, Reason, Setback, Settled, State
+from gateway.mailbox.cluster.proving import Prover
 from gateway.mailbox.cluster.shard import Shard
 from gateway.mailbox.cluster.slots import EVERYWHERE, key_of, slot_of
 from gateway.mailbox.cluster.topology import Topology
 from gateway.mailbox.dial import Address, Part, packed
 from gateway.mailbox.errors import StoreError, StoreMisconfigured, StoreUnavailable
+from gateway.mailbox.fence import Fence
 from gateway.mailbox.journal import Callback, Journal, Reply, Waiting
 from gateway.mailbox.redis_url import Servers
 from gateway.settings import ConfigError
@@ -52,17 +55,17 @@ LONGEST_PAUSE_S: Final = 0.3
 class ClusterJournal(Journal):
     """Journals to all masters of a cluster. `servers` names some of its nodes; the rest is as in `Journal`.
 
-    `replicas`: an operation is only answered when so many replicas have it, which may take `replicas_s` seconds.
+    `fence` makes a fence behind the prefix of a bucket: operations are only answered when replicas have them.
     """
 
     is_sharded = True
 
     def __init__(
-        self, servers: Servers, *, timeout_s: float = 10.0, replicas: int = 0, replicas_s: float = 1.0
+        self, servers: Servers, *, timeout_s: float = 10.0, fence: Callable[[str], Fence] | None = None
     ) -> None:
         super().__init__(servers.addresses[0], timeout_s=timeout_s)
         self._seeds = servers.addresses
-        self._new_shard = partial(Shard, timeout_s=timeout_s, replicas=replicas, replicas_s=replicas_s)
+        self._new_shard = partial(Shard, timeout_s=timeout_s, fence=fence)
         self.topology: Topology | None = None
         self.followers: list[Callable[[], None]] = []
         """called whenever somebody else may serve a slot; they must not block"""
@@ -72,9 +75,11 @@ class ClusterJournal(Journal):
         self._lanes: dict[int, Lane] = {}
         self._nowhere = Lane(-1)
         """commands without a key from before any server was known"""
-        self._by_prefix: dict[Part, Lane] = {
-            each: self.lane(each) for each in map(keys.bucket_prefix, range(keys.BUCKETS))
-        }
+        self._by_prefix: dict[Part, Lane] = {}
+        for bucket, prefix in enumerate(map(keys.bucket_prefix, range(keys.BUCKETS))):
+            self._by_prefix[prefix] = self.lane(prefix)
+            self._by_prefix[prefix].bucket = bucket
+        self._prover = Prover(list(self._by_prefix.values()), owner=self.owner, proof=lambda: self.proof)
         self._held = 0
         self._doubt = Event()
         self._known = Event()
@@ -219,6 +224,14 @@ class ClusterJournal(Journal):
         for lane in shard.drop_foreign():
             self._offer(lane)
 
+    def prove(self, connection: socket.socket, shard: Shard) -> None:
+        """See shard.Keeper."""
+        self._prover.prove(connection, shard)
+
+    def proven_bucket(self, shard: Shard) -> int | None:
+        """See shard.Keeper."""
+        return self._prover.proven_bucket(shard)
+
     # Setbacks
 
     def _hold(self, lane: Lane, setback: Setback) -> None:
@@ -270,6 +283,7 @@ class ClusterJournal(Journal):
         looked_at, failed = 0.0, 0
         while True:
             self._doubt.wait(TROUBLE_LOOK_S)
+            self._prover.prove_more(self._shards.values())
             if not (self._doubt.is_set() or self._is_in_trouble or time.monotonic() - looked_at >= LOOK_S):
                 continue
             self._doubt.clear()
@@ -328,8 +342,9 @@ class ClusterJournal(Journal):
         moved = 0
         for lane in self._lanes.values():
             shard = self._shard_of(lane.slot)
-            moved += shard is not lane.shard
-            lane.shard = shard
+            if shard is not lane.shard:
+                moved += 1
+                lane.shard, lane.is_proven = shard, False
         for address, shard in former.items():
             listed += shard.drop_foreign() if address in masters else shard.stop()
         self._hand_over(gone, listed)
@@ -338,6 +353,7 @@ class ClusterJournal(Journal):
                 shard.start()
         log.info("cluster_seen", epoch=found.epoch, masters=[str(each) for each in masters], lanes_moved=moved)
         self._look_up()
+        self._prover.prove_more(self._shards.values())
         for follower in self.followers:
             follower()
 

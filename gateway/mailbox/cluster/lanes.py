@@ -41,9 +41,13 @@ class State(enum.Enum):
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """What is to be done in one slot, oldest first. `slot` -1: commands without a key, for one server."""
+    """What is to be done in one slot, oldest first.
+
+    `slot` -1: commands without a key, for one server. `bucket` -1: the slot is not that of a bucket.
+    """
 
     slot: int
+    bucket: int = -1
     queued: deque[Waiting] = field(default_factory=deque)
     shard: Shard | None = None
     """who serves the slot, as far as is known"""
@@ -51,6 +55,13 @@ class Lane:
     setbacks: int = 0
     """so often in a row"""
     held_since: float = 0.0
+    is_proven: bool = False
+    """its shard has what clients were told of this bucket"""
+
+    @property
+    def may_be_sent(self) -> bool:
+        """Its shard may be sent operations of it."""
+        return self.is_proven or self.bucket < 0
 
     def next_group(self, weight: int, size: int) -> Group:
         """Take the next group off the queue: within `weight` and `size` bytes, but at least one operation.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -15,10 +16,11 @@ import gevent
 import hiredis
 from gevent.event import Event
 
-from gateway.mailbox import library
+from gateway.mailbox import keys, library
 from gateway.mailbox.cluster.lanes import Group, Lane, Setback, Settled, State, settle
-from gateway.mailbox.dial import Address, ask, dial, packed
+from gateway.mailbox.dial import Address, ask, dial
 from gateway.mailbox.errors import StoreUnavailable
+from gateway.mailbox.fence import Fence
 from gateway.mailbox.journal import LARGEST_GROUP, LARGEST_GROUP_BYTES, LONGEST_PAUSE_S
 from gateway.settings import ConfigError
 
@@ -37,6 +39,12 @@ class Keeper(Protocol):
     def batch_done(self) -> None:
         """All of a batch was answered."""
 
+    def prove(self, connection: socket.socket, shard: Shard) -> None:
+        """Mark the lanes of the shard that it may be sent operations of. Raises OSError, StoreUnavailable."""
+
+    def proven_bucket(self, shard: Shard) -> int | None:
+        """One of those, if it is a bucket's."""
+
     def connected(self, shard: Shard) -> None:
         """There is a connection; nothing was read from it yet."""
 
@@ -47,12 +55,12 @@ class Keeper(Protocol):
 class Shard:
     """The connection to the master at `address`, made again whenever it is lost, until `stop`.
 
-    With `replicas` > 0 a batch is only answered when so many replicas have it; when they have it not within
-    `replicas_s` seconds, the connection is made anew and all of the batch sent again.
+    With a `fence` a batch is only answered when enough replicas have it, behind the prefix of a bucket of this
+    master. Where they have it not in time, the connection is made anew and all of the batch sent again.
     """
 
     def __init__(
-        self, address: Address, keeper: Keeper, *, timeout_s: float, replicas: int = 0, replicas_s: float = 1.0
+        self, address: Address, keeper: Keeper, *, timeout_s: float, fence: Callable[[str], Fence] | None = None
     ) -> None:
         self.address = address
         self.is_up = False
@@ -60,11 +68,15 @@ class Shard:
         """for commands without a key"""
         self._keeper = keeper
         self._timeout_s = timeout_s
+        self.connections = 0
+        """how many there were so far"""
         self._ready: deque[Lane] = deque()
+        self._parked: list[Lane] = []
+        """lanes that have something to do and may not be sent yet"""
         self._batch: deque[Group] = deque()
         self._waits: list[tuple[Group, Settled | Setback]] = []
-        self._wait = packed(("WAIT", replicas, max(1, int(replicas_s * 1000)))) if replicas else b""
-        self._replicas = replicas
+        self._new_fence = fence
+        self._fence: Fence | None = None
         self._written_at = 0.0
         self._wake = Event()
         self._runner: gevent.Greenlet | None = None
@@ -79,8 +91,9 @@ class Shard:
             self._runner.kill(timeout=1)
             self._runner = None
         self._give_back()
-        lanes = list(self._ready)
+        lanes = [*self._ready, *self._parked]
         self._ready.clear()
+        self._parked.clear()
         return lanes
 
     def offer(self, lane: Lane) -> None:
@@ -92,10 +105,18 @@ class Shard:
 
     def drop_foreign(self) -> list[Lane]:
         """Lanes that are listed here but are another's by now."""
-        foreign = [lane for lane in self._ready if lane.shard is not self]
+        foreign = [lane for lane in (*self._ready, *self._parked) if lane.shard is not self]
         if foreign:
             self._ready = deque(lane for lane in self._ready if lane.shard is self)
+            self._parked = [lane for lane in self._parked if lane.shard is self]
         return foreign
+
+    def unpark(self) -> None:
+        """More lanes may be sent than before."""
+        self._ready.extend(self._parked)
+        self._parked.clear()
+        if not self._is_busy:
+            self._wake.set()
 
     @property
     def silent_s(self) -> float:
@@ -133,15 +154,27 @@ class Shard:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     def _connect(self) -> socket.socket:
-        """Connect, and see to it that this master has the library: one that was promoted or added may not."""
+        """Connect; see to it that this master has the library, as one that was added may not, and what we told."""
         connection = dial(self.address, min(CONNECT_S, self._timeout_s))
+        self.connections += 1
         try:
             library.ensure(partial(ask, connection))
+            self._keeper.prove(connection, self)
+            self._begin_fence(connection)
+            self.unpark()
             connection.settimeout(self._timeout_s)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _begin_fence(self, connection: socket.socket) -> None:
+        """Behind a bucket that is served here; without one, nothing of what is here was ever told to a client."""
+        self._fence = None
+        at = self._keeper.proven_bucket(self)
+        if self._new_fence is not None and at is not None:
+            self._fence = self._new_fence(keys.bucket_prefix(at))
+            self._fence.begin(connection)
 
     def _give_back(self) -> None:
         """What was sent and has no answer comes first again, in its order: whether it was done is not known."""
@@ -161,6 +194,8 @@ class Shard:
             if self._is_busy or not self._ready:
                 continue
             data = self._next_batch()
+            if not data:
+                continue
             self._written_at = time.monotonic()
             try:
                 connection.sendall(data)
@@ -174,13 +209,17 @@ class Shard:
         weight = size = 0
         while self._ready and weight < LARGEST_GROUP and size < LARGEST_GROUP_BYTES:
             lane = self._ready.popleft()
+            if not lane.may_be_sent:
+                self._parked.append(lane)
+                continue
             group = lane.next_group(LARGEST_GROUP - weight, LARGEST_GROUP_BYTES - size)
             lane.state = State.SENT
             self._batch.append(group)
             parts.append(group.data)
             weight += group.weight
             size += len(parts[-1])
-        parts.append(self._wait)
+        if parts and self._fence is not None:
+            parts.append(self._fence.command)
         return b"".join(parts)
 
     def _read(self, connection: socket.socket) -> None:
@@ -200,7 +239,7 @@ class Shard:
 
     def _take(self, reply: Any) -> None:
         if not self._batch:
-            self._take_wait(reply)
+            self._take_of_fence(reply)
             return
         group = self._batch[0]
         group.replies.append(reply)
@@ -209,23 +248,23 @@ class Shard:
             return
         outcome = settle(group)
         self._batch.popleft()
-        if self._wait:
+        if self._fence is not None:
             self._waits.append((group, outcome))
+            if not self._batch:
+                self._fence.hold(None)
             return
         self._keeper.settled(group, outcome)
         if not self._batch:
             self._go_on()
 
-    def _take_wait(self, reply: Any) -> None:
-        """How many replicas have what this connection wrote."""
-        if not self._waits or not isinstance(reply, int):
+    def _take_of_fence(self, reply: Any) -> None:
+        if self._fence is None or not self._fence.is_due:
             raise StoreUnavailable(str(reply))  # as "max number of clients reached", which nobody asked
-        if reply < self._replicas:
-            raise StoreUnavailable(f"only {reply} of {self._replicas} replicas have taken it")
-        settled, self._waits = self._waits, []
-        for group, outcome in settled:
-            self._keeper.settled(group, outcome)
-        self._go_on()
+        if self._fence.take(reply):
+            settled, self._waits = self._waits, []
+            for group, outcome in settled:
+                self._keeper.settled(group, outcome)
+            self._go_on()
 
     def _go_on(self) -> None:
         self._keeper.batch_done()

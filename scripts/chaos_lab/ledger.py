@@ -200,9 +200,9 @@ def _enter_session(book: Book, event: told.Event) -> None:
         case told.Resumed():
             for reception in book.session:
                 reception.is_sure = True
-            if spans and spans[-1].how:
-                spans.append(Span(event.session, event.at))
             if spans and spans[-1].session == event.session:
+                if spans[-1].how:
+                    spans.append(Span(event.session, event.at))
                 _begin_online(book, event.at)
         case told.Cut():
             if book.is_online:

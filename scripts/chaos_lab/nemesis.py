@@ -103,12 +103,13 @@ class Nemesis:
 
     def _victims(self, kind: str) -> list[Part]:
         """Who can be struck. Where a start takes long, all would be dead all the time: then one has to serve first."""
-        with gevent.Timeout(WAIT_S, False):
-            while not (ready := [part for part in self._cluster.parts.of(kind) if part.is_ready]):
-                if not self._cluster.parts.of(kind):
-                    return []
-                gevent.sleep(0.1)
-            return [part for part in ready if not part.is_paused]
+        until = self._history.now + WAIT_S
+        parts = self._cluster.parts.of(kind)
+        while parts and self._history.now < until:
+            ready = [part for part in parts if part.is_ready]
+            if ready:
+                return [part for part in ready if not part.is_paused]
+            gevent.sleep(0.1)
         return []
 
     def _strike_store(self, strike: Strike) -> None:

@@ -39,10 +39,14 @@ class Story:
         self.at += seconds
         return self
 
+    def binds(self, device: int) -> Story:
+        """A new session."""
+        self._sessions[device] += 1
+        return self.add(told.Bound(self.now(), device, self._sessions[device], 600))
+
     def comes(self, device: int) -> Story:
         """A new session, and the server knows that it is there."""
-        self._sessions[device] += 1
-        self.add(told.Bound(self.now(), device, self._sessions[device], 600))
+        self.binds(device)
         return self.add(told.Here(self.now(), device, self._sessions[device]))
 
     def says(self, message: int, *, device: int = 1, to: int = 2, to_device: int = 0, kept: bool = True) -> Story:

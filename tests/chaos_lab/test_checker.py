@@ -44,6 +44,13 @@ def test_a_device_that_was_leaving_when_it_was_taken_need_not_get_it() -> None:
     assert [] == story.found
 
 
+def test_a_session_that_was_left_before_its_presence_was_known_is_there_only_when_it_is() -> None:
+    story = Story("steady", "renewer").cut(2).leaves(2, "anew").binds(2).cut(2).leaves(2, "anew").resumes(2)
+    story.says(1).taken(1)
+
+    assert [("lost", 1, 0)] == story.broken
+
+
 def test_a_session_that_is_replaced_hands_on_what_it_had() -> None:
     story = Story("steady", "renewer", "steady").says(1).taken(1).cut(2).leaves(2, "anew").comes(2)
 

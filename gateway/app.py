@@ -82,6 +82,7 @@ class Gateway:
         smacks, tls, limits = settings.of(SmacksSettings), settings.of(TlsSettings), settings.of(LimitSettings)
         domains = frozenset(server.domains)
         journal = open_journal(redis, server.data_dir)
+        journal.call_timeout_s = max(redis.timeout_s, redis.patience)  # whoever waits stays for as long as all others
         registry, features, rhythm = (
             Registry(),
             selected(settings.of(FeatureSettings)),

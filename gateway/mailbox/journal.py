@@ -67,6 +67,8 @@ class Journal:
         self._source = redis_url.source(source)
         self._fence = fence
         self._timeout_s = timeout_s
+        self.call_timeout_s = timeout_s
+        """how long `call` waits, unless it is told; longer than `timeout_s`, it outlasts a new connection"""
         self._queued: deque[Waiting] = deque()
         self._sent: deque[Waiting] = deque()
         self._wake = Event()
@@ -136,7 +138,7 @@ class Journal:
         result: AsyncResult[Reply] = AsyncResult()
         self.submit(result.set, *command)
         try:
-            reply = result.get(timeout=timeout_s or self._timeout_s)
+            reply = result.get(timeout=timeout_s or self.call_timeout_s)
         except gevent.Timeout as late:
             raise StoreUnavailable("Redis did not answer in time") from late
         if isinstance(reply, StoreError):
@@ -160,7 +162,7 @@ class Journal:
 
         for at, command in enumerate(commands):
             self.submit(partial(keep, at), *command)
-        if commands and not answered.wait(timeout_s or self._timeout_s):
+        if commands and not answered.wait(timeout_s or self.call_timeout_s):
             raise StoreUnavailable("Redis did not answer in time")
         for reply in found:
             if isinstance(reply, StoreError):

@@ -16,8 +16,8 @@ from gateway.telemetry import get_logger
 
 log = get_logger(__name__)
 
-MOST_WAITING: Final = 10_000
-"""operations; a third of a second of work for a healthy Redis"""
+MOST_WAITING: Final = 2_000
+"""operations; a fifth of a second of work for a healthy Redis, and a few seconds' for one that has just become slow"""
 
 MOST_BYTES: Final = 16 * 1_048_576
 

@@ -23,6 +23,8 @@ from tests.support.phone import Phone, close_phones
 from tests.support.processes import PASSWORD, Account
 
 PATIENCE_S = 4.0
+TIMEOUT_S = 1.0
+"""after so long without an answer the journal connects anew; clients stay"""
 
 
 class House:
@@ -33,7 +35,7 @@ class House:
         self.server.start()
         self.redis = redis.Redis.from_url(self.server.url)
         listen = {"c2s": ["127.0.0.1:0"], "c2s_tls": [], "websocket": [], "web": []}
-        own = {"url": self.server.url, "patience": PATIENCE_S}
+        own = {"url": self.server.url, "patience": PATIENCE_S, "timeout_s": TIMEOUT_S}
         self.gateway = Gateway.build(
             read(overrides={"server": {"data_dir": str(directory)}, "redis": own, "listen": listen, **sections})
         )

@@ -7,9 +7,9 @@ from pathlib import Path
 import gevent
 import pytest
 
-from gateway.demo.stream import ClientStream, StreamEnded, condition_of
+from gateway.demo.stream import ClientStream, ServerSilent, StreamEnded, condition_of
 from gateway.mailbox.pressure import MOST_BYTES, SILENT_S
-from tests.store.conftest import PATIENCE_S, House, eventually
+from tests.store.conftest import PATIENCE_S, TIMEOUT_S, House, eventually
 from tests.support.phone import Phone, a_message, sm
 
 STANZA_BYTES = 200_000
@@ -25,6 +25,9 @@ def test_clients_are_sent_away_and_newcomers_refused_and_everybody_resumes_after
     try:
         began = time.monotonic()
         romeo.message(juliet.jid, "meanwhile")
+        juliet.send("<presence><show>away</show></presence>")  # waits for the store in its connection's greenlet
+        with pytest.raises(ServerSilent):
+            juliet.next(2 * TIMEOUT_S)
         condition = condition_of(romeo.stream_error())
         waited_s = time.monotonic() - began
         also = condition_of(juliet.stream_error())

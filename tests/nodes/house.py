@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ ITERATIONS = 4096
 class House:
     """Redis, `gateways` gateways and the named workers; accounts without end."""
 
-    def __init__(self, directory: Path, *, gateways: int, workers: tuple[str, ...], more: str) -> None:
+    def __init__(
+        self, directory: Path, *, gateways: int, workers: tuple[str, ...], more: str, supervised: bool
+    ) -> None:
         (self.port,) = free_ports(1)
         self.data = directory / "data"
         self.config = directory / "wakegate.toml"
@@ -56,6 +59,7 @@ class House:
         self._plan = Plan(self.settings, (self.config,))
         self._gateways = gateways
         self._workers = workers
+        self._supervised = supervised
         self._names = iter(range(1, 100_000))
 
     def write(self, more: str) -> None:
@@ -69,7 +73,10 @@ class House:
     def start(self) -> None:
         self.supervisor.start_group(self._plan.foundation(False))
         wanted = {f"gateway.{number}" for number in range(1, self._gateways + 1)} | {*self._workers}
-        self.supervisor.start_group([spec for spec in self._plan.services(self._gateways) if spec.name in wanted])
+        specs = [spec for spec in self._plan.services(self._gateways) if spec.name in wanted]
+        if not self._supervised:
+            specs = [replace(spec, on_death=None) for spec in specs]
+        self.supervisor.start_group(specs)
 
     # Who is there
 
@@ -130,18 +137,19 @@ class House:
     def address(self) -> Address:
         return Address("127.0.0.1", self.port, "localhost", "starttls", "")
 
+    def phone(self, account: Account, *, register: bool = False) -> Phone:
+        """A phone that is available and able to resume; `register`: it can be pushed."""
+        phone = Phone(self, account).bind()
+        phone.enable()
+        if register:
+            assert enable(phone) == ""
+        phone.available()
+        phone.ack()
+        return phone
+
     def phones(self, count: int, *, register: bool = False) -> list[Phone]:
-        """Phones of as many accounts, available and able to resume; `register`: they can be pushed."""
-        found = []
-        for account in self.accounts(count):
-            phone = Phone(self, account).bind()
-            phone.enable()
-            if register:
-                assert enable(phone) == ""
-            phone.available()
-            phone.ack()
-            found.append(phone)
-        return found
+        """Phones of as many accounts."""
+        return [self.phone(account, register=register) for account in self.accounts(count)]
 
     def one_at_each(self) -> list[Phone]:
         """Phones, one at each gateway in their order; the kernel decides, so as many are made as it takes."""
@@ -187,9 +195,13 @@ class House:
 
 
 @contextmanager
-def a_house(directory: Path, *, gateways: int = 2, workers: tuple[str, ...] = (), more: str = "") -> Iterator[House]:
-    """A house for the length of a with block; nothing of it is left afterwards."""
-    house = House(directory, gateways=gateways, workers=workers, more=more)
+def a_house(
+    directory: Path, *, gateways: int = 2, workers: tuple[str, ...] = (), more: str = "", supervised: bool = True
+) -> Iterator[House]:
+    """A house for the length of a with block; nothing of it is left afterwards. Not `supervised`: nobody tells that a
+    gateway died.
+    """
+    house = House(directory, gateways=gateways, workers=workers, more=more, supervised=supervised)
     try:
         house.start()
         yield house

@@ -130,7 +130,8 @@ class Authentication:
         except StoreUnavailable as error:
             raise SaslFailure(SaslCondition.TEMPORARY_AUTH_FAILURE) from error
         if fields is None:
-            return decoy(username, self._node.decoy_secret), False
+            # By the address: an account has one salt however its name is written, and another one at each domain.
+            return decoy(str(jid) if jid is not None else username, self._node.decoy_secret), False
         self._is_disabled = "disabled" in fields
         return Credentials.from_fields(fields), True
 

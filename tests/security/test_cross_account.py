@@ -6,13 +6,14 @@ session, by no push node and by no command that somebody else began.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any, Final
 from xml.etree.ElementTree import tostring
 
 import pytest
 
-from gateway.demo.stream import condition_of
+from gateway.demo.stream import ClientStream, condition_of
 from gateway.features import FEATURES
 from gateway.mailbox import keys
 from gateway.xmpp import ns
@@ -193,6 +194,30 @@ def test_ids_of_sessions_are_random_and_long(stage: Stage) -> None:
 
     assert 5 == len(ids)
     assert 20 == min(map(len, ids)) == max(map(len, ids))  # 120 bits in base64url
+
+
+def _challenge(stage: Stage, username: str) -> dict[str, str]:
+    """SCRAM's first message of the server, by attribute."""
+    stream = ClientStream(stage.house.address())
+    stream.connect()
+    first = base64.b64encode(f"n,,n={username},r=nonce".encode()).decode()
+    answer = stream.request(f"<auth xmlns='{ns.SASL}' mechanism='SCRAM-SHA-256'>{first}</auth>")
+    stream.cut()
+    parts = base64.b64decode(answer.text or "").decode().split(",")
+    return {part[0]: part[2:] for part in parts}
+
+
+def test_which_accounts_there_are_cannot_be_told_from_a_challenge(stage: Stage) -> None:
+    """RFC 5802 section 9 does not ask for it; people whose accounts were found get guesses and spam."""
+    there = stage.stranger.account.name
+    known, missing = ([_challenge(stage, name) for name in (n, n.upper(), n)] for n in (there, "ghost"))
+
+    for challenges in (known, missing):
+        assert 1 == len({challenge["s"] for challenge in challenges}), "one salt, however the name is written"
+        assert 3 == len({challenge["r"] for challenge in challenges})
+    assert known[0]["s"] != missing[0]["s"]
+    assert {name: len(value) for name, value in known[0].items()} == {k: len(v) for k, v in missing[0].items()}
+    assert known[0]["i"] == missing[0]["i"]
 
 
 def test_a_push_node_is_its_accounts_whoever_else_names_it(stage: Stage, attacker: Attacker) -> None:

@@ -30,6 +30,12 @@ _REPORT: Final = """#!lua flags=allow-oom
 """
 
 
+# By the clock of the server that has them.
+_ALL: Final = """#!lua flags=no-writes
+    return { redis.call('TIME'), redis.call('HGETALL', KEYS[1]) }
+"""
+
+
 class CredentialReport(msgspec.Struct, frozen=True, kw_only=True):
     """How it stands with one credential. `apps`: who uses it. `breakers`: state (closed, open, half-open) -> how many;
     Web Push and app servers have many, one for each service; `why`: the reason of one that is not closed.
@@ -70,7 +76,7 @@ class PushWorkers:
 
     def all(self) -> dict[str, WorkerReport]:
         """Those that have reported within `ALIVE_S`, by their names."""
-        (seconds, micros), flat = self._journal.call_all([("TIME",), ("HGETALL", keys.PUSH_WORKERS)])
+        (seconds, micros), flat = self._journal.call("EVAL", _ALL, 1, keys.PUSH_WORKERS)
         oldest_ms = int(seconds) * 1000 + int(micros) // 1000 - ALIVE_S * 1000
         found = {}
         for i in range(0, len(flat), 2):

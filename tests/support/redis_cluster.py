@@ -10,9 +10,11 @@
         cluster.migrate(slot, to=1)          the classic way: MIGRATING, IMPORTING, MIGRATE key by key, NODE
         cluster.client(0)                    a redis.Redis on the master of the first third, as an administrator
 
-`n` in all of these is a third (of as many parts as `masters`): whoever is master of its slots now. With `tls=True` all
-of it speaks TLS, with `acl=True` the default user is off and `.url` names a user that may do what docs/operations.md
-says is needed, no more. A node's death is seen after `node_timeout_ms`; a replica takes over about a second later.
+`n` in all of these is a third (of as many parts as `masters`): whoever is master of its slots now. With `acl=True` the
+default user is off and `.url` names a user that may do what docs/operations.md says is needed, no more. With `tls=True`
+clients speak TLS, to the certificate in `.certificate`; the server that tests have is built without it, so this process
+(which has to be gevent's) ends the TLS before each node, on another address of the loopback network, which is the one
+that the cluster announces. A node's death is seen after `node_timeout_ms`; a replica takes over about a second later.
 """
 
 from __future__ import annotations
@@ -23,19 +25,24 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+import gevent
 import redis
+from gevent.server import StreamServer
 
 from gateway.mailbox.embedded import find_server
 from gateway.process import dies_with_parent
 from gateway.transports.self_signed import self_signed
 
 SLOTS = 16384
+
+FRONT = "127.0.0.2"
+"""where TLS ends"""
 
 USER, PASSWORD = "wakegate", "cluster secret/1"
 
@@ -80,6 +87,7 @@ class RedisCluster:
     config: tuple[str, ...] = ()
     """more lines for every server's configuration file"""
     nodes: list[ClusterNode] = field(default_factory=list)
+    _fronts: list[StreamServer] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         try:
@@ -96,18 +104,23 @@ class RedisCluster:
         """Start the servers and form the cluster: about 3 s."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.tls:
-            self.certificate, self._key = self_signed(self.folder, ["127.0.0.1", "localhost"])
+            self.certificate, self._key = self_signed(self.folder, [FRONT])
         with _free_ports(2 * self.masters * (1 + self.replicas)) as ports:
             pairs = list(zip(ports[::2], ports[1::2], strict=True))
         for port, bus_port in pairs:
             node = ClusterNode(port, bus_port, self.folder / str(port))
             self.nodes.append(node)
             self._launch(node)
+            if self.tls:
+                self._fronts.append(_tls_before(port, self.certificate, self._key))
         self._form()
         self.wait_ok()
 
     def stop(self) -> None:
         """End all servers at once."""
+        for front in self._fronts:
+            front.stop(timeout=0)
+        self._fronts.clear()
         for node in self.nodes:
             if node.is_alive:
                 assert node.process is not None
@@ -125,7 +138,8 @@ class RedisCluster:
         """The same with these seeds only."""
         who = f"{USER}:{quote(PASSWORD, safe='')}@" if self.acl else ""
         scheme = "rediss+cluster" if self.tls else "redis+cluster"
-        return f"{scheme}://{who}" + ",".join(f"127.0.0.1:{node.port}" for node in seeds)
+        host = FRONT if self.tls else "127.0.0.1"
+        return f"{scheme}://{who}" + ",".join(f"{host}:{node.port}" for node in seeds)
 
     def part(self, n: int) -> range:
         """The slots of part `n`."""
@@ -150,8 +164,6 @@ class RedisCluster:
         """A client of one node, as an administrator."""
         if self.acl:
             options |= {"username": ADMIN, "password": ADMIN_PASSWORD}
-        if self.tls:
-            options |= {"ssl": True, "ssl_ca_certs": str(self.certificate)}
         return redis.Redis(host="127.0.0.1", port=node.port, socket_timeout=5.0, **options)
 
     def kill_master(self, n: int) -> ClusterNode:
@@ -260,6 +272,7 @@ class RedisCluster:
     def _lines(self, node: ClusterNode) -> Iterator[str]:
         yield from (
             "bind 127.0.0.1",
+            f"port {node.port}",
             f"dir {node.folder}",
             "logfile valkey.log",
             'save ""',
@@ -275,18 +288,7 @@ class RedisCluster:
             "enable-debug-command local",
         )
         if self.tls:
-            yield from (
-                "port 0",
-                f"tls-port {node.port}",
-                f"tls-cert-file {self.certificate}",
-                f"tls-key-file {self._key}",
-                f"tls-ca-cert-file {self.certificate}",
-                "tls-auth-clients no",
-                "tls-cluster yes",
-                "tls-replication yes",
-            )
-        else:
-            yield f"port {node.port}"
+            yield f"cluster-announce-client-ipv4 {FRONT}"
         if self.acl:
             yield from (
                 "user default off",
@@ -372,6 +374,30 @@ def _met(client: Any) -> Iterator[int]:
 def _is_in_sync(client: Any) -> bool:
     role = client.execute_command("ROLE")
     return bool(role[0] == b"master" or role[3] == b"connected")
+
+
+def _tls_before(port: int, certificate: Path, key: Path) -> StreamServer:
+    """Hands on what comes to the same port of the node itself."""
+
+    def carry(source: Any, sink: Any) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                socket.socket.shutdown(end, socket.SHUT_RDWR)
+
+    def serve(client: Any, _peer: Any) -> None:
+        try:
+            node = socket.create_connection(("127.0.0.1", port))
+        except OSError:
+            return
+        gevent.joinall([gevent.spawn(carry, client, node), gevent.spawn(carry, node, client)])
+        node.close()
+
+    front = StreamServer((FRONT, port), serve, certfile=str(certificate), keyfile=str(key))
+    front.start()
+    return front
 
 
 @contextmanager

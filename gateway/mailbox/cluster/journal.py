@@ -79,7 +79,9 @@ class ClusterJournal(Journal):
         for bucket, prefix in enumerate(map(keys.bucket_prefix, range(keys.BUCKETS))):
             self._by_prefix[prefix] = self.lane(prefix)
             self._by_prefix[prefix].bucket = bucket
-        self._prover = Prover(list(self._by_prefix.values()), owner=self.owner, proof=lambda: self.proof)
+        self._prover = Prover(
+            list(self._by_prefix.values()), owner=self.owner, proof=lambda: self.proof, line=self.line
+        )
         self._held = 0
         self._doubt = Event()
         self._known = Event()
@@ -112,7 +114,7 @@ class ClusterJournal(Journal):
         return self.pressure.waiting
 
     def submit(self, callback: Callback, *command: Part, weight: int = 1) -> None:
-        """See Journal. PUBLISH becomes SPUBLISH; a command that concerns every server is answered when all have."""
+        """See Journal. PUBLISH becomes SPUBLISH; what concerns every server is answered when all have, lists as one."""
         lane = self._by_prefix.get(command[3]) if command[0] == "FCALL" else None
         if lane is None:
             if command[0] in EVERYWHERE:
@@ -169,6 +171,8 @@ class ClusterJournal(Journal):
             left -= 1
             if worst is None or isinstance(reply, StoreError):
                 worst = reply
+            elif isinstance(worst, list):
+                worst += reply
             if not left:
                 callback(worst)
 
@@ -221,8 +225,16 @@ class ClusterJournal(Journal):
         self.pressure.lost()
         self._up.clear()
         self._doubt.set()
+        for lane in self._by_prefix.values():
+            if lane.shard is shard:
+                self._forget(lane)
         for lane in shard.drop_foreign():
             self._offer(lane)
+
+    def _forget(self, lane: Lane) -> None:
+        """What others say of positions in this bucket is not believed until its master was looked at."""
+        if lane.bucket >= 0:
+            self.line.forget([keys.bucket_prefix(lane.bucket)])
 
     def prove(self, connection: socket.socket, shard: Shard) -> None:
         """See shard.Keeper."""
@@ -345,6 +357,7 @@ class ClusterJournal(Journal):
             if shard is not lane.shard:
                 moved += 1
                 lane.shard, lane.is_proven = shard, False
+                self._forget(lane)
         for address, shard in former.items():
             listed += shard.drop_foreign() if address in masters else shard.stop()
         self._hand_over(gone, listed)

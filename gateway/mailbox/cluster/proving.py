@@ -39,10 +39,12 @@ class Prover:
         *,
         owner: Callable[[int], Address | None],
         proof: Callable[[], timeline.Proof | None],
+        line: timeline.Line,
     ) -> None:
         self._lanes = lanes
         self._owner = owner
         self._proof = proof
+        self._line = line
         self._nodes: list[str] | None = None
         self._proving: set[Shard] = set()
 
@@ -88,7 +90,7 @@ class Prover:
         served = [lane for lane, is_here in zip(lanes, _are_here(connection, lanes), strict=True) if is_here]
         if served:
             buckets = [lane.bucket for lane in served]
-            timeline.look_back(partial(ask_all, connection), self._proof(), buckets, self._known_nodes())
+            timeline.look_back(partial(ask_all, connection), self._proof(), self._line, buckets, self._known_nodes())
         return served
 
     def _known_nodes(self) -> list[str]:

@@ -23,6 +23,7 @@ from gateway.mailbox.errors import StoreError
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.membership import Membership, NodeNameTaken
+from gateway.mailbox.memory import warn_of_eviction
 from gateway.mailbox.node_settings import NodesSettings
 from gateway.mailbox.notices import WHY, Subscriber
 from gateway.mailbox.opening import open_journal, open_subscriber
@@ -182,6 +183,7 @@ class Gateway:
         self.node.decoy_secret = self.node.accounts.decoy_secret()
         opening.prepare(self.node.settings, self.journal)
         self._reap_predecessor()
+        warn_of_eviction(self.journal)
         self.node.rhythm.start()
         self.subscriber.start()
         self.caretaker.start()
@@ -249,8 +251,10 @@ def _offline(settings: Settings, features: Features) -> OfflineSettings:
 
 def _noticed(registry: Registry, sid: str, position: int, stanza: bytes) -> None:
     session = registry.get(sid)
-    if session is not None:
+    if session is not None and position:
         session.cursor.notice(position, stanza)
+    elif session is not None:
+        session.cursor.look()
 
 
 def _taken(registry: Registry, sid: str, epoch: int) -> None:

@@ -13,6 +13,7 @@ from gateway.cli.store import connect
 from gateway.configuration import config_option, read
 from gateway.errors import WakegateError
 from gateway.mailbox import embedded
+from gateway.mailbox.memory import REFUSES
 from gateway.mailbox.overview import collect
 from gateway.mailbox.settings import RedisSettings
 from gateway.sections import ComponentsSettings, ServerSettings
@@ -69,6 +70,7 @@ def as_text(found: dict[str, Any]) -> str:
     archive = found["archive"]
     ended = "no archiver has run yet" if archive["round_s"] is None else f"last round {archive['round_s']} s ago"
     lines.append(f"archives         {archive['accounts']}; {archive['moved']} entries moved to SQL, {ended}")
+    lines.extend(f"redis            {server['server']}: {_memory(server)}" for server in found["redis"])
     lines.extend(
         f"component        {domain}: {'connected' if is_there else 'not connected'}"
         for domain, is_there in found["components"].items()
@@ -80,6 +82,15 @@ def as_text(found: dict[str, Any]) -> str:
         if report["hits"]
     )
     return "\n".join(lines)
+
+
+def _memory(server: dict[str, Any]) -> str:
+    """How full a Redis server is."""
+    used, limit = server["used_bytes"] / 2**20, server["limit_bytes"] / 2**20
+    if not limit:
+        return f"{used:.0f} MiB, no limit"
+    danger = "" if server["policy"] == REFUSES else f"; THROWS DATA AWAY when full ({server['policy']})"
+    return f"{used:.0f} of {limit:.0f} MiB{danger}"
 
 
 def _load(report: dict[str, Any]) -> str:

@@ -14,6 +14,12 @@ ALIVE_S: Final = 30
 """who has said nothing for longer is gone, or cut off"""
 
 
+# KEYS[1] string   ARGV report, s to keep it. Goes on when Redis is full: that is when somebody looks.
+_REPORT: Final = """#!lua flags=allow-oom
+    return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+"""
+
+
 class LimitReport(msgspec.Struct, frozen=True, kw_only=True):
     """One process. `hits`: limit -> outcome -> how often since its start. `queued`: connections that wait for their
     turn to log in; `lag_ms`: by how much its greenlets ran late; `is_busy`: so much that it binds no new sessions.
@@ -29,7 +35,7 @@ class LimitReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def report(journal: Journal, node: str, found: LimitReport) -> None:
     """Say it. Never blocks."""
-    journal.submit(_told, "SET", keys.LIMITS + node, msgspec.json.encode(found), "EX", ALIVE_S)
+    journal.submit(_told, "EVAL", _REPORT, 1, keys.LIMITS + node, msgspec.json.encode(found), ALIVE_S)
 
 
 def _told(_reply: Any) -> None:

@@ -12,6 +12,7 @@ from gateway.mailbox import keys, nodes
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.limit_reports import LimitReport, reports
+from gateway.mailbox.memory import Memory, memory_of
 from gateway.mailbox.model import Census
 from gateway.mailbox.push_life import PushLife
 from gateway.mailbox.push_workers import PushWorkers, WorkerReport
@@ -46,7 +47,7 @@ class ArchiveLine:
 class Overview:
     """Everything at one moment. `life`: of all pushes; `workers`: push workers by name. `oldest_event_s`: for how long
     the oldest push event has waited, None if none waits; `components`: domain of each configured one -> whether it is
-    connected; `limits`: what gateways say of theirs, by node.
+    connected; `limits`: what gateways say of theirs, by node; `memory`: of each Redis server.
     """
 
     nodes: tuple[NodeLine, ...]
@@ -58,6 +59,7 @@ class Overview:
     archive: ArchiveLine
     components: dict[str, bool]
     limits: dict[str, LimitReport]
+    memory: tuple[Memory, ...] = ()
 
     @property
     def live(self) -> int:
@@ -103,6 +105,7 @@ class Overview:
             },
             "components": dict(sorted(self.components.items())),
             "limits": {node: msgspec.to_builtins(report) for node, report in sorted(self.limits.items())},
+            "redis": [line.to_json() for line in self.memory],
         }
 
 
@@ -122,6 +125,7 @@ def collect(journal: Journal, now: float, components: Iterable[str] = ()) -> Ove
         archive=_archive(journal, now),
         components={domain: _is_connected(journal, domain) for domain in components},
         limits=reports(journal, owned),
+        memory=memory_of(journal),
     )
 
 

@@ -16,7 +16,7 @@ EVEN_WHEN_FULL: Final = frozenset(
     unregister claim pushed retry done background trace push_state device_remove
     remove sessions census evict disable reenable credentials logged_in standing attendance
     invite_look invite_release command_take command_end tails reap outbox posted beat introduce
-    mark_dead fence verify run_id survey
+    mark_dead fence verify run_id survey memory
     fence run_id survey verify
     """.split()  # noqa: SIM905 - ninety names, which nobody wants to see in quotes
 )

@@ -32,7 +32,7 @@ ONLY_READS = names(
     shown roster does_block visibility pubsub_standing pubsub_audience pubsub_node pubsub_nodes pubsub_items
     pubsub_subscriptions pubsub_affiliations pubsub_last pubsub_eager pubsub_sources seen last_activity avatar_told
     vcard_shown sessions census unread invite_look credentials standing attendance tails outbox offline_find fade
-    push_state transfers
+    push_state transfers memory
     """
 )
 """change nothing: a row shows that they do not"""

@@ -377,6 +377,7 @@ row(
     lambda s: ("n1", "if_offline", *LIMITS, 10, *s.grip, 10_000, 0, 0),
     second=[[b"gone", 0, 0, 0]],
 )
+read("memory", lambda s: (), second=lambda first, second: second[0] == first[0] and second[2:] == first[2:])
 row("beat", lambda s: ("n1",), at=keys.NODES, differs=r"nodes n1$", why="it only has to move", second=2)
 row("introduce", lambda s: ("n1", "{}"), at=keys.NODE_MEMBERS, second=0)
 row("mark_dead", lambda s: ("n1",), at=keys.DEAD_NODES, second=0)

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.demo.stream import ClientStream, ServerSilent, StreamEnded, condition_of
 from gateway.mailbox.pressure import MOST_BYTES, SILENT_S
+from gateway.xmpp import ns
 from tests.store.conftest import PATIENCE_S, TIMEOUT_S, House, eventually
 from tests.support.phone import Phone, a_message, sm
 
@@ -76,6 +77,22 @@ def test_what_waits_for_redis_is_bounded_however_much_is_sent(house: House) -> N
     assert crowded and is_held_back
     assert MOST_BYTES <= most <= MOST_BYTES + len(phones) * (STANZA_BYTES + 1000)
     assert [EACH + 2] * 3 == handled  # presence and ping
+
+
+def test_while_redis_takes_no_writes_nothing_is_acknowledged_and_then_everything(house: House) -> None:
+    """As with a full disk (MISCONF): it answers, and refuses everything for the moment."""
+    romeo, juliet = house.phone(), house.phone()
+    house.redis.config_set("min-replicas-to-write", 1)
+    try:
+        romeo.message(juliet.jid, "later")
+        romeo.send(f"<r xmlns='{ns.SM}'/>")
+        with pytest.raises(ServerSilent):
+            romeo.next(2 * TIMEOUT_S)
+    finally:
+        house.redis.config_set("min-replicas-to-write", 0)
+
+    assert ["later"] == juliet.bodies(1)
+    assert 3 == romeo.handled()
 
 
 @pytest.mark.slow

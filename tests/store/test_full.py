@@ -6,6 +6,7 @@ import pytest
 
 from gateway.demo.stream import condition_of
 from gateway.mailbox import keys, nodes
+from gateway.mailbox.memory import memory_of
 from tests.store.conftest import House, eventually
 from tests.support.phone import Phone, sm, stanza
 
@@ -132,3 +133,19 @@ def test_every_message_of_many_is_either_refused_or_arrives_in_order(house: Hous
 
     assert refused
     assert [f"m{number}" for number in range(20) if f"m{number}" not in refused] == juliet_heard
+
+
+def test_operators_see_how_full_redis_is_and_whether_it_would_rather_forget(house: House) -> None:
+    journal = house.gateway.journal
+    (before,) = memory_of(journal)
+    house.redis.config_set("maxmemory", 512 << 20)
+    house.redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        (line,) = memory_of(journal)
+    finally:
+        house.redis.config_set("maxmemory-policy", "noeviction")
+        house.redis.config_set("maxmemory", 0)
+
+    assert (0, True) == (before.limit_bytes, before.is_safe)
+    assert (512 << 20, "allkeys-lru", False) == (line.limit_bytes, line.policy, line.is_safe)
+    assert 100_000 < line.used_bytes < 512 << 20

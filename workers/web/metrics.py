@@ -51,5 +51,9 @@ class _Families(Collector):
             age = found.archive.round_s
             yield gauge("archive_round_age_seconds", "Since an archiver finished a round over all archives.", age)
         yield from limit_metrics.families(found)
+        used = {line.server: float(line.used_bytes) for line in found.memory}
+        yield gauges("redis_memory_bytes", "What a Redis server uses.", "server", used)
+        most = {line.server: float(line.limit_bytes) for line in found.memory}
+        yield gauges("redis_memory_limit_bytes", "Its maxmemory; 0 if it has none.", "server", most)
         there = {domain: float(is_there) for domain, is_there in found.components.items()}
         yield gauges("component_connected", "1 if the external component is connected.", "domain", there)

@@ -20,8 +20,8 @@ from gateway.limits.bucket import Rate, TokenBucket
 from gateway.limits.hits import Hits, Limit, Outcome
 from gateway.limits.table import Table
 
-LONGEST_WAIT_S: Final = 20.0
-"""for one try; less than a log-in may take in all"""
+LONGEST_WAIT_S: Final = 15.0
+"""for one try; less than an authentication may take"""
 
 MOST_BUCKETS: Final = 100_000
 """about whom failures are remembered, addresses and accounts"""

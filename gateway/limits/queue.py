@@ -17,7 +17,7 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-TRICKLE_S: Final = 0.05
+TRICKLE_S: Final = 0.02
 """a process that is never at rest begins one so often nevertheless"""
 
 AT_ONCE: Final = 2

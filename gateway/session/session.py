@@ -168,9 +168,7 @@ class Session:
         except (StreamError, StoreError):
             self.arrivals.take_back(arrival)
             raise
-        except Exception:  # our fault, not the stream's: cut off, the client would send the same stanza again
-            # A fault of ours. Should it end the stream, the client would send the same stanza again after each
-            # resumption, for ever.
+        except Exception:  # our fault: if it ended the stream, the client would send the stanza again for ever
             log.exception("stanza_failed", session=self.grip.sid, name=element.name)
             self._refuse(element, StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR), arrival)
         self._hold_back()

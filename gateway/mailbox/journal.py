@@ -82,6 +82,7 @@ class Journal:
         self._runner: gevent.Greenlet | None = None
         self.pressure = Pressure()
         self.on_reconnect: Callable[[], None] | None = None
+        self.line = timeline.Line()
         self.proof: timeline.Proof | None = None
         """asked on each new connection before anything else is sent, see `timeline`"""
 
@@ -188,6 +189,7 @@ class Journal:
                 self._note_loss(lost)
             finally:
                 self._up.clear()
+                self.line.forget()
                 self.pressure.lost()
                 if writer is not None:
                     writer.kill()
@@ -212,7 +214,7 @@ class Journal:
             library.ensure(partial(ask, connection))
             if self._fence is not None:
                 self._fence.begin(connection)
-            timeline.look_back(partial(ask_all, connection), self.proof)
+            timeline.look_back(partial(ask_all, connection), self.proof, self.line)
         except BaseException:
             connection.close()
             raise

@@ -3,7 +3,7 @@
 A notice says that a session's queue has grown, with the stanza if it is small, or that a session has been taken over
 or ended. The owner notices a lost one at the next notice, which leaves a gap, or at its periodic check of tails.
 
-    q <session id> <position>\\n<stanza bytes or nothing>
+    q <session id> <position> <mark>\\n<stanza bytes or nothing>
     c <session id> <epoch>            taken over by epoch, or replaced (epoch 0): close with stream error `conflict`
     d <session id> <why>              it was ended from outside (`WHY`): close with stream error `not-authorized`
 """
@@ -21,6 +21,7 @@ from gateway.mailbox.dial import Source, ask, packed
 from gateway.mailbox.errors import StoreUnavailable
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.model import Placed
+from gateway.mailbox.timeline import NO_MARK, Line
 from gateway.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -41,7 +42,7 @@ def publish_entries(journal: Journal, placed: Iterable[Placed], stanza: bytes = 
     carried = stanza if len(stanza) <= LARGEST_STANZA else b""
     for entry in placed:
         if entry.position and entry.node and entry.node != except_node:
-            text = b"q %s %d\n%s" % (entry.sid.encode(), entry.position, carried)
+            text = b"q %s %d %s\n%s" % (entry.sid.encode(), entry.position, journal.line.mark, carried)
             journal.submit(_ignore, "PUBLISH", keys.NOTICES + entry.node, text)
 
 
@@ -69,7 +70,8 @@ def publish_removed(journal: Journal, node: str, sid: str, why: str = "removed")
 class Subscriber:
     """Listens to the notices for one node; connects again by itself.
 
-    `on_entry(sid, position, stanza)`, `on_conflict(sid, epoch)` and `on_removed(sid, why)` must not block;
+    `line` is that of the process. `on_entry(sid, position, stanza)` (position 0: the queue is to be looked at),
+    `on_conflict(sid, epoch)` and `on_removed(sid, why)` must not block;
     `on_connected()` says that notices may have been missed until now. `is_sharded`: the channel is one of a cluster.
     """
 
@@ -82,11 +84,13 @@ class Subscriber:
         on_conflict: Callable[[str, int], None],
         on_removed: Callable[[str, str], None],
         on_connected: Callable[[], None],
+        line: Line,
         is_sharded: bool = False,
     ) -> None:
         self._source = redis_url.source(source)
         self._shard = "S" if is_sharded else ""
         self._channel = keys.NOTICES + node
+        self._line = line
         self._on_entry = on_entry
         self._on_conflict = on_conflict
         self._on_removed = on_removed
@@ -148,7 +152,9 @@ class Subscriber:
         head, _, stanza = data.partition(b"\n")
         kind, sid, *rest = head.decode().split(" ")
         if kind == "q":
-            self._on_entry(sid, int(rest[0]), stanza)
+            # A position in other data than ours, as just after a failover, is no position in ours: see `timeline`.
+            is_ours = rest[1:] == [self._line.mark.decode()] and self._line.mark != NO_MARK
+            self._on_entry(sid, *((int(rest[0]), stanza) if is_ours else (0, b"")))
         elif kind == "c":
             self._on_conflict(sid, int(rest[0]))
         elif kind == "d":

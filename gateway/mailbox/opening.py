@@ -50,4 +50,5 @@ def open_subscriber(
         on_conflict=on_conflict,
         on_removed=on_removed,
         on_connected=on_connected,
+        line=journal.line,
     )

@@ -7,6 +7,7 @@ for something else. docs/durability.md says what comes of it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,9 @@ Proof = Callable[[Converse, Collection[str], str], None]
 """Compares what clients were told with what a server has in the buckets with these prefixes; see `look_back`. The text
 tells one start of one server from all others.
 """
+
+NO_MARK = b"-"
+"""of a process that is not sure"""
 
 PIECE = 200
 """sessions that are verified in one step of Redis"""
@@ -57,9 +61,40 @@ class Verdict:
     tail: int
 
 
+class Line:
+    """Which start of which server each bucket's data is from, as one process knows it.
+
+    Two processes with the same `mark` speak of the same data: what one says of positions the other may believe.
+    """
+
+    __slots__ = ("_run_ids", "mark")
+
+    def __init__(self) -> None:
+        self._run_ids: dict[str, str] = {}
+        self.mark = NO_MARK
+
+    def note(self, prefixes: Iterable[str], run_id: str) -> None:
+        """A server has what clients were told of these buckets."""
+        self._run_ids.update(dict.fromkeys(prefixes, run_id))
+        self._set_mark()
+
+    def forget(self, prefixes: Iterable[str] | None = None) -> None:
+        """The connection to the server of these buckets (of all) is lost: the next one may be to another."""
+        for prefix in list(self._run_ids) if prefixes is None else prefixes:
+            self._run_ids.pop(prefix, None)
+        self._set_mark()
+
+    def _set_mark(self) -> None:
+        if len(self._run_ids) < keys.BUCKETS:
+            self.mark = NO_MARK
+        else:
+            self.mark = hashlib.sha256(repr(sorted(self._run_ids.items())).encode()).hexdigest()[:8].encode()
+
+
 def look_back(
     converse: Converse,
     proof: Proof | None,
+    line: Line,
     buckets: Iterable[int] = range(keys.BUCKETS),
     nodes: Sequence[str] | None = None,
 ) -> None:
@@ -78,6 +113,7 @@ def look_back(
         except Exception as fault:  # a fault of ours: not to know is no licence to go on
             log.exception("sessions_not_verified")
             raise StoreUnavailable("sessions could not be verified") from fault
+    line.note(prefixes, run_id.decode())
 
 
 def survey(converse: Converse, run_id: str, nodes: Sequence[str], prefixes: Sequence[str]) -> int:

@@ -21,6 +21,8 @@ from tests.mailbox.world import JULIET, World, a_message, a_world
 from tests.support.redis_sentinel import RedisSentinel
 
 WAIT_S = 40.0
+PATIENCE_S = 60.0
+"""with an answer: what is left before that, is left because the sentinels name another master"""
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def redis(tmp_path: Path) -> Iterator[RedisSentinel]:
 def a_town(redis: RedisSentinel, *, replicas: int = 0, node: str = "n1") -> Iterator[World]:
     fence = Fence(replicas, 1.0) if replicas else None
     url = f"redis://127.0.0.1:{redis.master_port}"
-    with a_world(url, node=node, journal=Journal(redis.url, timeout_s=10.0, fence=fence)) as world:
+    with a_world(url, node=node, journal=Journal(redis.url, timeout_s=PATIENCE_S, fence=fence)) as world:
         yield world
 
 
@@ -89,13 +91,13 @@ def test_a_master_that_hangs_is_left_when_the_sentinels_name_another(redis: Redi
         listener = Subscriber(
             redis.url, "n1", on_entry=lambda *_: None, on_conflict=lambda *_: None,
             on_removed=lambda sid, _: heard.set(sid), on_connected=lambda: connected.set("once"),
+            line=town.journal.line,
         )  # fmt: skip
         listener.start()
         connected.get(timeout=WAIT_S)
         port = redis.pause_master()
         started = time.monotonic()
         town.journal.call("INCR", "n", timeout_s=WAIT_S)
-        waited_s = time.monotonic() - started
         redis.go_on(port)
         while not heard.ready():
             town.journal.call("PUBLISH", "wg:n:n1", "d sid ended")
@@ -103,7 +105,6 @@ def test_a_master_that_hangs_is_left_when_the_sentinels_name_another(redis: Redi
             assert time.monotonic() < started + WAIT_S
         listener.stop()
 
-    assert 9 > waited_s  # less than the patience with an answer
     assert "sid" == heard.get()
 
 

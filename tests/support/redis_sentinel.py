@@ -191,7 +191,7 @@ class RedisSentinel:
             f"dir {self._home(port)}",
             f"sentinel monitor {SERVICE} 127.0.0.1 {self._first} 2",
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}",
-            f"sentinel failover-timeout {SERVICE} 6000",
+            f"sentinel failover-timeout {SERVICE} 2000",
             f"sentinel parallel-syncs {SERVICE} 2",
         ]
         if self._password:

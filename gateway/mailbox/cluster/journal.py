@@ -357,6 +357,7 @@ class ClusterJournal(Journal):
             if shard is not lane.shard:
                 moved += 1
                 lane.shard, lane.is_proven = shard, False
+                self._release(lane)
                 self._forget(lane)
         for address, shard in former.items():
             listed += shard.drop_foreign() if address in masters else shard.stop()

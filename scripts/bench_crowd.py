@@ -263,7 +263,8 @@ class Arrivals:
         """One of them."""
         began = time.monotonic()
         try:
-            self.turned_away += guest.arrive()
+            tries = guest.arrive()  # others count meanwhile
+            self.turned_away += tries
         except (OSError, TurnedAway) as error:
             self.turned_away += RETRIES + 1
             self.gave_up += 1

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from gateway.enrolment import RegistrationSettings, check_password, new_account, stored
 from gateway.limits.hits import Limit, Outcome, process_hits
-from gateway.mailbox.errors import StoreError
+from gateway.mailbox.errors import StoreError, StoreFull
 from gateway.mailbox.invites import Enrolled, Invite, Invites
 from gateway.mailbox.rosters import RosterSettings
 from gateway.mailbox.subscriptions import BlockedByYou, RosterFull, Subscriptions, plain
 from gateway.session.node import Node
 from gateway.telemetry import get_logger
 from gateway.xmpp import ns
-from gateway.xmpp.errors import StanzaCondition, StanzaError
+from gateway.xmpp.errors import StanzaCondition, StanzaError, memory_full
 from gateway.xmpp.escape import escape
 from gateway.xmpp.jid import JID
 from gateway.xmpp.payload import several
@@ -76,6 +76,9 @@ class Registration:
         except StanzaError as error:
             log.info("registration_refused", condition=str(error.condition), peer=self._peer)
             self._write(error_reply(element, error, to=None, from_=None))
+            return False
+        except StoreFull:
+            self._write(error_reply(element, memory_full(), to=None, from_=None))
             return False
         except StoreError:
             refusal = StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR, "try again later")

@@ -102,6 +102,12 @@ STANDARDS: Final = (
         xep=Xep(440, "1.0.0"),
     ),
     Standard(
+        "SASL SCRAM Downgrade Protection",
+        "gateway.xmpp.sasl.scram_message",
+        "What was offered is part of what SCRAM signs.",
+        xep=Xep(474, "0.5.0"),
+    ),
+    Standard(
         "Stream Limits Advertisement",
         "gateway.session.stream",
         "`max-bytes` and `idle-seconds`.",

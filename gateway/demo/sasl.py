@@ -45,7 +45,14 @@ class Dialogue(Protocol):
 
 
 class _Scram:
-    def __init__(self, mechanism: str, username: str, password: str, binding: tuple[str, bytes] | None) -> None:
+    def __init__(
+        self,
+        mechanism: str,
+        username: str,
+        password: str,
+        binding: tuple[str, bytes] | None,
+        seen: tuple[Sequence[str], Sequence[str]] | None,
+    ) -> None:
         self.mechanism = mechanism
         bound = binding if mechanism.endswith("-PLUS") else None
         self._client = ScramClient(
@@ -55,6 +62,7 @@ class _Scram:
             nonce=secrets.token_urlsafe(18),
             channel_binding=bound,
             saw_no_plus=binding is not None and bound is None,
+            offered=seen,
         )
 
     def auth(self) -> str:
@@ -85,15 +93,21 @@ class _Plain:
 
 
 def start_sasl(
-    offered: Sequence[str], username: str, password: str, *, binding: tuple[str, bytes] | None = None
+    offered: Sequence[str],
+    username: str,
+    password: str,
+    *,
+    binding: tuple[str, bytes] | None = None,
+    seen: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> Dialogue:
     """The best dialogue among the `offered` mechanisms; -PLUS forms only with a channel `binding` (type, data).
+    `seen` is all that the server offered, mechanisms and types of channel binding (XEP-0474).
 
     Raises NoMechanism.
     """
     for mechanism in _SCRAM:
         if mechanism in offered and (binding is not None or not mechanism.endswith("-PLUS")):
-            return _Scram(mechanism, username, password, binding)
+            return _Scram(mechanism, username, password, binding, seen)
     if "PLAIN" in offered:
         return _Plain(username, password)
     raise NoMechanism(f"the server offers only {', '.join(offered) or 'nothing'}")

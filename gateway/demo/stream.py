@@ -116,7 +116,8 @@ class ClientStream:
         offered = [name.text or "" for name in self.features.iter(f"{{{ns.SASL}}}mechanism")]
         binding = None if mechanism and not mechanism.endswith("-PLUS") else self._binding()
         names = [mechanism] if mechanism else offered
-        dialogue: Dialogue = start_sasl(names, username, password, binding=binding)
+        types = [one.get("type", "") for one in self.features.iter(f"{{{ns.SASL_CB}}}channel-binding")]
+        dialogue: Dialogue = start_sasl(names, username, password, binding=binding, seen=(offered, types))
         answer = self.request(dialogue.auth())
         while answer.tag == f"{{{ns.SASL}}}challenge":
             answer = self.request(dialogue.respond(answer.text or ""))

@@ -9,6 +9,7 @@ from gateway.xmpp.errors import SaslCondition, SaslFailure
 from gateway.xmpp.sasl.credentials import HashName
 from gateway.xmpp.sasl.exchange import Exchange, PlainExchange, ScramExchange
 from gateway.xmpp.sasl.scram import ScramServer
+from gateway.xmpp.sasl.scram_message import advertised
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,14 @@ def begin(name: str, *, offered: Collection[str], nonce: str, channel_bindings: 
         return PlainExchange()
     plus_offered = any(MECHANISMS[each].plus for each in offered)
     return ScramExchange(
-        ScramServer(row.scram, plus=row.plus, nonce=nonce, channel_bindings=channel_bindings, plus_offered=plus_offered)
+        ScramServer(
+            row.scram,
+            plus=row.plus,
+            nonce=nonce,
+            channel_bindings=channel_bindings,
+            plus_offered=plus_offered,
+            advertised=advertised(row.scram, offered, channel_bindings),
+        )
     )
 
 

@@ -24,10 +24,12 @@ class ScramServer:
 
     `nonce` is the server's part: printable ASCII without a comma, at least 18 random characters, used once.
     `channel_bindings` maps the types that this connection has to their data (RFC 5056); `plus` says whether the
-    client chose the -PLUS form, `plus_offered` whether the server advertised one.
+    client chose the -PLUS form, `plus_offered` whether the server advertised one. `advertised` is the hash of all that
+    the server offered (XEP-0474), "" for none.
     """
 
     __slots__ = (
+        "_advertised",
         "_auth_message",
         "_channel_bindings",
         "_expected_binding",
@@ -49,12 +51,14 @@ class ScramServer:
         nonce: str,
         channel_bindings: Mapping[str, bytes],
         plus_offered: bool,
+        advertised: str = "",
     ) -> None:
         self.hash_name = hash_name
         self.authzid = ""
         self.username = ""
         self._plus = plus
         self._plus_offered = plus_offered
+        self._advertised = advertised
         self._nonce = nonce
         self._channel_bindings = channel_bindings
         self._gs2_header = b""
@@ -83,6 +87,8 @@ class ScramServer:
         """server-first-message for the account's keys."""
         salt = base64.b64encode(keys.salt).decode()
         message = f"r={self._nonce},s={salt},i={keys.iterations}"
+        if self._advertised:
+            message += f",h={self._advertised}"
         self._keys = keys
         self._auth_message += f",{message}"
         return message.encode()

@@ -3,11 +3,13 @@ against."""
 
 import hashlib
 import hmac
+from collections.abc import Collection
 
 from gateway.xmpp.errors import SaslCondition, SaslFailure
 from gateway.xmpp.sasl.credentials import LEAST_ITERATIONS, HashName
 from gateway.xmpp.sasl.prepare import saslprep
 from gateway.xmpp.sasl.scram_message import (
+    advertised,
     attribute,
     decode_base64,
     decode_text,
@@ -27,10 +29,12 @@ class ScramClient:
 
     `nonce` is printable ASCII without a comma, random, used once. `channel_binding` is the type and data to bind to,
     for the -PLUS forms. Without it, `saw_no_plus` tells the server that this client could have bound but was offered
-    no -PLUS form, which uncovers somebody who removed it from the list (RFC 5802 §6).
+    no -PLUS form, which uncovers somebody who removed it from the list (RFC 5802 §6). `offered` are the mechanisms and
+    the types of channel binding as this client saw them, which uncovers somebody who changed either (XEP-0474).
     """
 
     __slots__ = (
+        "_advertised",
         "_auth_message",
         "_binding",
         "_first_bare",
@@ -51,10 +55,12 @@ class ScramClient:
         channel_binding: tuple[str, bytes] | None = None,
         saw_no_plus: bool = False,
         authzid: str = "",
+        offered: tuple[Collection[str], Collection[str]] | None = None,
     ) -> None:
         binding_type, self._binding = channel_binding or ("", b"")
         flag = f"p={binding_type}" if binding_type else "y" if saw_no_plus else "n"
         acting_as = f"a={encode_name(authzid)}" if authzid else ""
+        self._advertised = advertised(hash_name, *offered) if offered is not None else ""
         self._hash_name = hash_name
         self._password = password
         self._nonce = nonce
@@ -71,8 +77,8 @@ class ScramClient:
         """client-final-message. Runs PBKDF2: milliseconds of CPU. Raises SaslFailure(malformed-request,
         not-authorized).
 
-        `not-authorized` stands for a server that cannot be trusted: it did not take up the nonce, or asks for too
-        little or too much hashing.
+        `not-authorized` stands for a server that cannot be trusted: it did not take up the nonce, asks for too little
+        or too much hashing, or offered something else than what arrived here.
         """
         text = decode_text(server_first)
         nonce, salt, iterations = self._read_challenge(text)
@@ -110,4 +116,7 @@ class ScramClient:
             raise SaslFailure(SaslCondition.NOT_AUTHORIZED, "the server did not take up the nonce")
         if not LEAST_ITERATIONS <= int(count) <= _MOST_ITERATIONS:
             raise SaslFailure(SaslCondition.NOT_AUTHORIZED, f"an iteration count of {count} is not acceptable")
+        said = next((part[2:] for part in parts[3:] if part.startswith("h=")), self._advertised)
+        if self._advertised and said != self._advertised:
+            raise SaslFailure(SaslCondition.NOT_AUTHORIZED, "somebody changed what the server offers")
         return nonce, salt, int(count)

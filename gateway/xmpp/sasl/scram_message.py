@@ -2,8 +2,11 @@
 
 import base64
 import binascii
+import hashlib
+from collections.abc import Iterable
 
 from gateway.xmpp.errors import SaslCondition, SaslFailure
+from gateway.xmpp.sasl.credentials import HashName
 
 _LONGEST = 8192
 """Bytes of one message. No honest one comes near; the cap keeps what is hashed for strangers small."""
@@ -70,6 +73,14 @@ def channel_binding_type(flag: str) -> str:
     if not all(char.isascii() and (char.isalnum() or char in ".-") for char in name):
         raise malformed("a channel binding type with characters outside A-Z a-z 0-9 . -")
     return name
+
+
+def advertised(hash_name: HashName, mechanisms: Iterable[str], channel_bindings: Iterable[str]) -> str:
+    """XEP-0474 §5.1: what was offered before the log-in, as one hash, which SCRAM then signs."""
+    text = "\x1e".join(sorted(mechanisms))
+    if types := sorted(channel_bindings):
+        text += "\x1f" + "\x1e".join(types)
+    return encode_base64(hashlib.new(hash_name, text.encode()).digest())
 
 
 def xor(left: bytes, right: bytes) -> bytes:

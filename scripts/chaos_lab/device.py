@@ -15,8 +15,10 @@ from xml.etree.ElementTree import Element
 import gevent
 from gevent.event import AsyncResult
 
+from gateway.demo.acks import WrongAck
 from gateway.demo.client import Client, ResumeFailed
 from gateway.demo.stream import Address, ServerSilent, StreamEnded, Unexpected
+from gateway.demo.xml_reader import UnreadableStream
 from gateway.xmpp import ns
 from scripts.chaos_lab import history as told
 from scripts.chaos_lab.history import History, Way
@@ -26,6 +28,9 @@ PATIENCE_S = 12.0
 
 PATIENT = 5
 """a <resume/> that is answered with what is no answer (a stream error) is repeated so often"""
+
+MISTAKES = (WrongAck, UnreadableStream)
+"""of the server's: no client can go on from there"""
 
 LOST = (StreamEnded, ServerSilent, Unexpected, OSError)
 
@@ -150,9 +155,7 @@ class Device:
             self.client.cut()
             self._oddities += 1
             if self._oddities > PATIENT:
-                self.note(told.StreamFailed(self.now, self.number, self.session, f"answer to <resume/>: {answer}"))
-                self.send_again()
-                self.client.session_id = ""
+                self.give_up(f"answer to <resume/>: {answer}")
             raise
         except ResumeFailed as failed:
             self.client.is_resuming = False
@@ -168,6 +171,13 @@ class Device:
     def unacknowledged(self) -> int:
         """Own messages that the server has not acknowledged; requests do not matter."""
         return len(self._again) + sum(one.stanza_id.startswith("m") for one in self.client.unacked)
+
+    def give_up(self, what: str) -> None:
+        """The server made a mistake: the session is not resumed any more. What is unacknowledged is sent again."""
+        self.client.cut()
+        self.note(told.StreamFailed(self.now, self.number, self.session, what))
+        self.send_again()
+        self.client.session_id = ""
 
     def cut(self, why: str = "", *, reset: bool = True) -> None:
         """Lose the link."""

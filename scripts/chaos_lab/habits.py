@@ -22,7 +22,7 @@ from gevent.event import Event
 
 from gateway.demo.stream import StreamEnded
 from scripts.chaos_lab import history as told
-from scripts.chaos_lab.device import LOST, PATIENCE_S, Device
+from scripts.chaos_lab.device import LOST, MISTAKES, PATIENCE_S, Device
 
 SHARES: Final = {
     "steady": 0.42,
@@ -127,6 +127,8 @@ class Life:
         while True:
             try:
                 return self._return()
+            except MISTAKES as mistake:
+                self.device.give_up(str(mistake))
             except LOST as lost:
                 self.device.client.cut()
                 gevent.sleep(self._rng.uniform(0.5, 1.0) * pause_s)

@@ -22,6 +22,9 @@ VICTIMS: Final = {"gateway": 10, "push": 3, "sweeper": 3, "archiver": 1, "redis"
 KILL, TERM, PAUSE = "kill", "term", "pause"
 WAYS: Final = {KILL: 10, TERM: 2, PAUSE: 2}
 
+SERVED_S: Final = 2.0
+"""a process that has not served for so long is left alone"""
+
 WAIT_S: Final = 20.0
 """for so long it is waited for a process that could be struck"""
 
@@ -102,13 +105,13 @@ class Nemesis:
             part.strike(signal.SIGKILL if strike.way == KILL else signal.SIGTERM)
 
     def _victims(self, kind: str) -> list[Part]:
-        """Who can be struck. Where a start takes long, all would be dead all the time: then one has to serve first."""
+        """Who can be struck: where starts take long, nobody would ever serve if everybody was."""
         until = self._history.now + WAIT_S
         parts = self._cluster.parts.of(kind)
         while parts and self._history.now < until:
-            ready = [part for part in parts if part.is_ready]
+            ready = [part for part in parts if part.served_s >= SERVED_S and not part.is_paused]
             if ready:
-                return [part for part in ready if not part.is_paused]
+                return ready
             gevent.sleep(0.1)
         return []
 

@@ -47,6 +47,7 @@ class Part:
         self._process: subprocess.Popen[bytes] | None = None
         self._environ: Mapping[str, str] = {}
         self._ready = Event()
+        self._ready_at = 0.0
         self._stopping = False
         self._minder: gevent.Greenlet | None = None
 
@@ -74,6 +75,11 @@ class Part:
     def is_ready(self) -> bool:
         """It said that it serves, and it runs."""
         return bool(self._ready.is_set()) and self.pid != 0
+
+    @property
+    def served_s(self) -> float:
+        """For so long it has been serving; 0 if it does not."""
+        return time.monotonic() - self._ready_at if self.is_ready else 0.0
 
     def log(self) -> str:
         """What all its processes wrote."""
@@ -132,7 +138,7 @@ class Part:
                 )
         finally:
             os.close(write_end)
-        gevent.spawn(_await_ready, read_end, self._ready)
+        gevent.spawn(self._await_ready, read_end, self._ready)
 
     def _mind(self) -> None:
         while not self._stopping:
@@ -147,14 +153,14 @@ class Part:
             with suppress(OSError):
                 self._launch()
 
-
-def _await_ready(descriptor: int, ready: Event) -> None:
-    gevent.os.make_nonblocking(descriptor)
-    try:
-        if gevent.os.nb_read(descriptor, 6):
-            ready.set()
-    finally:
-        os.close(descriptor)
+    def _await_ready(self, descriptor: int, ready: Event) -> None:
+        gevent.os.make_nonblocking(descriptor)
+        try:
+            if gevent.os.nb_read(descriptor, 6):
+                self._ready_at = time.monotonic()
+                ready.set()
+        finally:
+            os.close(descriptor)
 
 
 class Parts:

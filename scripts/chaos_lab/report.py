@@ -64,15 +64,15 @@ def story(file: Path, ledger: Ledger, violation: Violation) -> Iterator[str]:
     """A breach, and what the history has of its message and of the devices around it, in order of time."""
     yield f"{violation.rule}: {_subject(ledger, violation)} {violation.what}"
     devices, start, end = _scene(ledger, violation)
-    shown = 0
+    lines: list[tuple[float, str]] = []
     for event in told.read(file):
         line = _line(event, ledger, violation, devices, start, end)
         if line:
-            shown += 1
-            if shown > MOST_LINES:
-                yield f"    … (more than {MOST_LINES} lines: see {file})"
-                return
-            yield line
+            lines.append((getattr(event, "at", float("inf")), line))
+    lines.sort(key=lambda line: line[0])  # what has a length is written down at its end
+    yield from (line for _, line in lines[:MOST_LINES])
+    if len(lines) > MOST_LINES:
+        yield f"    … {len(lines) - MOST_LINES} more: {file}"
 
 
 def _subject(ledger: Ledger, violation: Violation) -> str:

@@ -15,13 +15,16 @@ from slixmpp.xmlstream.matcher import MatchXPath
 
 
 class Looker(slixmpp.ClientXMPP):  # type: ignore[misc]  # slixmpp's classes are untyped
-    """It keeps the features of each of its streams as they came."""
+    """It keeps the features of each of its streams, and SASL's challenges, as they came."""
 
     def __init__(self, jid: str, password: str) -> None:
         super().__init__(jid, password)
         self.seen: list[str] = []
+        self.challenges: list[str] = []
         matcher = MatchXPath("{http://etherx.jabber.org/streams}features")
         self.register_handler(Callback("what there is", matcher, self._look))
+        challenge = MatchXPath("{urn:ietf:params:xml:ns:xmpp-sasl}challenge")
+        self.register_handler(Callback("what is asked", challenge, lambda one: self.challenges.append(one.xml.text)))
 
     def _look(self, features: Any) -> None:
         self.seen.append(ET.tostring(features.xml, encoding="unicode"))
@@ -36,7 +39,8 @@ async def main(_does: str, jid: str, password: str, port: str, cafile: str) -> N
     client.connect("127.0.0.1", int(port))
     await asyncio.wait_for(started, 20)
     mechanism = client.plugin["feature_mechanisms"].mech.name
-    print(json.dumps({"features": client.seen, "limits": list(client.limits), "mechanism": mechanism}))
+    told = {"features": client.seen, "challenges": client.challenges, "limits": list(client.limits)}
+    print(json.dumps({**told, "mechanism": mechanism}))
     await client.disconnect(wait=2.0)
 
 

@@ -1,5 +1,7 @@
-"""slixmpp as it is sees which channel bindings there are, and learns the limits of its stream."""
+"""slixmpp as it is sees which channel bindings there are, that nobody changed them, and the limits of its stream."""
 
+import base64
+import hashlib
 from typing import Any, cast
 from xml.etree.ElementTree import Element, fromstring
 
@@ -39,6 +41,19 @@ def test_channel_bindings_are_told_with_the_mechanisms_that_take_them(told: dict
     assert kinds <= {"tls-server-end-point", "tls-exporter", "tls-unique"}
     assert "SCRAM-SHA-256-PLUS" in mechanisms
     assert told["mechanism"] in mechanisms
+
+
+def test_what_it_saw_is_what_the_challenge_signs_and_it_logs_in_with_it(told: dict[str, Any]) -> None:
+    _, secured, _ = streams(told)
+    lists = [sorted(one.text or "" for one in secured.iterfind(f"{MECHANISMS}/*"))]
+    lists.append(sorted(one.get("type", "") for one in secured.iterfind(f"{BINDINGS}/*")))
+    text = "\x1f".join("\x1e".join(names) for names in lists)
+    kind = "sha256" if "SHA-256" in told["mechanism"] else "sha1"
+
+    (challenge,) = told["challenges"]
+
+    expected = base64.b64encode(hashlib.new(kind, text.encode()).digest()).decode()
+    assert f"h={expected}" == base64.b64decode(challenge).decode().split(",")[3]
 
 
 def test_it_knows_the_limits_of_its_stream(told: dict[str, Any]) -> None:

@@ -371,7 +371,8 @@ class Connection:
             self._closing.join(CLOSING_S)
         try:
             if self.session is not None:
-                self.session.end(by_client=by_client)
+                with self._node.departures.turn():
+                    self.session.end(by_client=by_client)
             if by_client:
                 self.write(CLOSE)
         finally:

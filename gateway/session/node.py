@@ -12,6 +12,7 @@ from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import Placed
 from gateway.router import Router
+from gateway.session.departures import Departures
 from gateway.session.rhythm import Rhythm
 from gateway.settings import Settings
 
@@ -96,3 +97,4 @@ class Node:
     new_id: Callable[[], str]
     decoy_secret: bytes = b""
     connections: dict[Connection, None] = field(default_factory=dict)
+    departures: Departures = field(default_factory=Departures)

@@ -23,11 +23,18 @@ LEASE_S = 3
 SLOW_S = 15.0
 """what a busy machine may add"""
 
+LOCATION = "xmpp1.example.org:5222"
+MORE = (
+    f"[push]\noffered_grace = 3600\n[smacks]\nlocation = '{LOCATION}'\n[nodes]\nlease = {LEASE_S}\ndrain_rate = 1000\n"
+)
+ELSEWHERE = ["xmpp2.example.org:5222", "[2001:db8::3]:5222"]
+SLOWLY = 10
+"""sessions a second"""
+
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    more = f"[nodes]\nlease = {LEASE_S}\ndrain_rate = 1000\n[push]\noffered_grace = 3600\n"
-    with a_house(tmp_path_factory.mktemp("nodes"), workers=("sweeper",), more=more) as made:
+    with a_house(tmp_path_factory.mktemp("nodes"), workers=("sweeper",), more=MORE) as made:
         yield made
 
 
@@ -133,6 +140,40 @@ def _certificate(house: House) -> bytes:
     certificate: bytes = phone.stream._sock.getpeercert(True)
     phone.cut()
     return certificate
+
+
+def test_a_gateway_that_stops_lets_its_clients_go_in_waves_and_says_where_to(house: House) -> None:
+    house.write(MORE.replace("drain_rate = 1000", f"drain_rate = {SLOWLY}\nsee_other_host = {ELSEWHERE}"))
+    house.supervisor.reload()
+    eventually(lambda: house.log().count(f"configuration_reloaded drain_rate={SLOWLY}") == 2, "both to reload")
+    leaving = house.gateways[0]
+    phones = house.phones(16)
+    mine = [phone for phone in phones if house.gateway_of(phone) is leaving]
+    leaving.send_signal(signal.SIGTERM)
+    ends = gevent.joinall([gevent.spawn(_last_error, phone) for phone in mine], timeout=60)
+    times, hosts = zip(*sorted(one.value for one in ends), strict=True)
+    took_s = times[-1] - times[0]
+    house.write(MORE)
+    eventually(lambda: leaving.is_ready and leaving.restarts == 1, "the gateway to be back", 60)
+    house.supervisor.reload()
+    back = [house.back(phone) for phone in mine]
+
+    assert {*ELSEWHERE} == {*hosts}
+    assert took_s > (len(mine) - 2) / SLOWLY
+    assert len(mine) == len(back)
+
+
+def _last_error(phone: Phone) -> tuple[float, str]:
+    """When a stream ended with see-other-host, and which host that names."""
+    error = phone.stream_error()
+    host = error.findtext("{urn:ietf:params:xml:ns:xmpp-streams}see-other-host") or condition_of(error)
+    return time.monotonic(), host
+
+
+def test_a_client_is_told_where_to_resume_first(house: House) -> None:
+    phone = Phone(house, house.account()).bind()
+
+    assert LOCATION == phone.enable().get("location")
 
 
 def test_in_a_rolling_restart_every_client_resumes_and_no_phone_is_woken(house: House) -> None:

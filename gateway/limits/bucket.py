@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 LONGEST_DEBT_S: Final = 30.0
-"""a bucket is never overdrawn by more than it gets in so long: what many take at once is not held against those to come
+"""a bucket is never overdrawn by more than it gets in so long, if nothing else is said: what many take at once is not
+held against those to come
 """
 
 
@@ -29,10 +30,11 @@ class TokenBucket:
     those who ask, in the order in which they ask. Times are in seconds, of one clock.
     """
 
-    __slots__ = ("_at", "_rate", "_tokens")
+    __slots__ = ("_at", "_most_debt", "_rate", "_tokens")
 
-    def __init__(self, rate: Rate, now: float) -> None:
+    def __init__(self, rate: Rate, now: float, *, most_debt_s: float = LONGEST_DEBT_S) -> None:
         self._rate = rate
+        self._most_debt = rate.per_s * most_debt_s
         self._tokens = rate.burst
         self._at = now
 
@@ -44,7 +46,7 @@ class TokenBucket:
         if tokens >= 0:
             self._tokens = tokens
             return 0.0
-        self._tokens = max(tokens, -rate.per_s * LONGEST_DEBT_S)
+        self._tokens = max(tokens, -self._most_debt)
         return -self._tokens / rate.per_s
 
     def give_back(self, count: float) -> None:

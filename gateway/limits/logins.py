@@ -1,9 +1,11 @@
 """Failed log-ins: each costs time, more the more of them there were, and nobody can shut out somebody else.
 
-A try takes a token before the password is looked at, and gets it back if the password was right. Whoever finds none
-waits for the next one, in the order of coming; whoever would have to wait too long is refused unheard. So parallel
-tries gain nothing. Each address has a bucket; each account has one for all strangers, and one for every neighbourhood
-from which its owner has logged in before: guessing from elsewhere does not slow those down.
+A try takes a part of a token before the password is looked at; it gets that back if the password was right, and pays
+the rest if it was wrong. Whoever finds no token waits for the next one, in the order of coming; whoever would have to
+wait too long is refused unheard. That only a part is taken leaves room for an office that comes back through one
+address at once; who guesses in parallel instead gains little by it, and pays later. Each address has a bucket; each
+account has one for all strangers, and one for every neighbourhood from which its owner has logged in before: guessing
+from elsewhere does not slow those down, nor does guessing other accounts from there.
 """
 
 from __future__ import annotations
@@ -22,6 +24,13 @@ from gateway.limits.table import Table
 
 LONGEST_WAIT_S: Final = 15.0
 """for one try; less than an authentication may take"""
+
+PART_OF_ADDRESS: Final = 0.1
+PART_OF_ACCOUNT: Final = 0.5
+"""tokens of a try whose end is not known yet"""
+
+LONGEST_DEBT_S: Final = 600.0
+"""for how long tries that went on at the same time are held against those to come"""
 
 MOST_BUCKETS: Final = 100_000
 """about whom failures are remembered, addresses and accounts"""
@@ -42,7 +51,7 @@ class _Failures:
     __slots__ = ("bucket", "users", "waiting")
 
     def __init__(self, rate: Rate, now: float) -> None:
-        self.bucket = TokenBucket(rate, now)
+        self.bucket = TokenBucket(rate, now, most_debt_s=LONGEST_DEBT_S)
         self.users = 0
         self.waiting: set[str] = set()
 
@@ -50,26 +59,41 @@ class _Failures:
         return self.bucket.is_full(now)
 
 
+Taken = list[tuple[_Failures, float]]
+"""from whom, and how much of a token"""
+
+
 class Attempt:
-    """One try, whose tokens are taken."""
+    """One try, and the parts of tokens that it has taken."""
 
     __slots__ = ("_known", "_logins", "_taken")
 
-    def __init__(self, logins: Logins | None, taken: tuple[_Failures, ...], known: tuple[str, str]) -> None:
+    def __init__(self, logins: Logins | None, taken: Taken, known: tuple[str, str]) -> None:
         self._logins = logins
         self._taken = taken
         self._known = known
 
     def succeeded(self) -> None:
         """The password was right: the try was none."""
-        for failures in self._taken:
-            failures.bucket.give_back(1)
-        self._taken = ()
         if self._logins is not None:
+            self._logins.give_back(self._taken)
             self._logins.remember(*self._known)
+            self._logins = None
+
+    def dropped(self) -> None:
+        """Nobody can say whether the password was right."""
+        if self._logins is not None:
+            self._logins.give_back(self._taken)
+            self._logins = None
+
+    def failed(self) -> None:
+        """The password was wrong."""
+        if self._logins is not None:
+            self._logins.pay_rest(self._taken)
+            self._logins = None
 
 
-FREE: Final = Attempt(None, (), ("", ""))
+FREE: Final = Attempt(None, [], ("", ""))
 """a try that nobody counts"""
 
 
@@ -95,44 +119,56 @@ class Logins:
     def attempt(self, *, address: str, neighbourhood: str, account: str) -> Attempt:
         """Begin a try; waits. `address` "": nobody counts by address. Raises TooManyTries."""
         known = (account, neighbourhood)
-        taken: list[_Failures] = []
+        is_known = known in self._known
+        taken: Taken = []
         wait_s = 0.0
-        if address and self._addresses is not None:
-            wait_s = self._take(self._addresses.get(address), taken, Limit.FAILED_LOGINS_PER_ADDRESS, address, address)
+        if address and self._addresses is not None and not is_known:
+            failures = self._addresses.get(address)
+            wait_s = self._take(failures, PART_OF_ADDRESS, taken, Limit.FAILED_LOGINS_PER_ADDRESS, address)
+        who = address or neighbourhood
         if self._accounts is not None:
-            place = neighbourhood if known in self._known else ""
-            failures = self._accounts.get(f"{account} {place}")
-            who = address or neighbourhood
-            wait_s = max(wait_s, self._take(failures, taken, Limit.FAILED_LOGINS_PER_ACCOUNT, who, address))
+            failures = self._accounts.get(f"{account} {neighbourhood if is_known else ''}")
+            account_s = self._take(failures, PART_OF_ACCOUNT, taken, Limit.FAILED_LOGINS_PER_ACCOUNT, who)
+            wait_s = max(wait_s, account_s)
         if wait_s > 0:
-            self._wait(wait_s, taken, address or neighbourhood)
-        return Attempt(self, tuple(taken), known)
+            self._wait(wait_s, taken, who)
+        return Attempt(self, taken, known)
 
-    def _take(self, failures: _Failures, taken: list[_Failures], limit: Limit, who: str, address: str) -> float:
-        """One token, into `taken`. Of those who wait for an account's tokens each address may be one."""
+    def _take(self, failures: _Failures, part: float, taken: Taken, limit: Limit, who: str) -> float:
+        """Part of a token, into `taken`. Of those who wait for an account's tokens each address may be one."""
         is_account = limit is Limit.FAILED_LOGINS_PER_ACCOUNT
-        wait_s = failures.bucket.take(1, self._clock())
-        taken.append(failures)
+        wait_s = failures.bucket.take(part, self._clock())
+        taken.append((failures, part))
         if wait_s <= 0:
             return 0.0
         if wait_s > LONGEST_WAIT_S or (is_account and who in failures.waiting):
-            for each in taken:
-                each.bucket.give_back(1)
-            self._hits.count(limit, Outcome.REFUSED, address)
+            self.give_back(taken)
+            self._hits.count(limit, Outcome.REFUSED, who)
             raise TooManyTries("too many failed tries, try again later")
-        self._hits.count(limit, Outcome.SLOWED, address)
+        self._hits.count(limit, Outcome.SLOWED, who)
         return wait_s
 
-    def _wait(self, wait_s: float, taken: list[_Failures], who: str) -> None:
-        for failures in taken:
+    def _wait(self, wait_s: float, taken: Taken, who: str) -> None:
+        for failures, _ in taken:
             failures.users += 1
             failures.waiting.add(who)
         try:
             self._sleep(wait_s)
         finally:
-            for failures in taken:
+            for failures, _ in taken:
                 failures.users -= 1
                 failures.waiting.discard(who)
+
+    @staticmethod
+    def give_back(taken: Taken) -> None:
+        """A try was right, or was not looked at."""
+        for failures, part in taken:
+            failures.bucket.give_back(part)
+
+    def pay_rest(self, taken: Taken) -> None:
+        """A try was wrong."""
+        for failures, part in taken:
+            failures.bucket.take(1 - part, self._clock())
 
     def remember(self, account: str, neighbourhood: str) -> None:
         """The account's owner was there."""

@@ -56,6 +56,7 @@ class Authentication:
         """Take <auth/>, <response/> or <abort/>. Answers the bare JID once authenticated; raises SaslFailure."""
         if element.name == "abort":
             self._exchange = None
+            self._attempt.failed()
             raise SaslFailure(SaslCondition.ABORTED)
         text = element.inner.decode("utf-8", "replace")
         if element.name == "auth":
@@ -72,8 +73,12 @@ class Authentication:
             raise SaslFailure(SaslCondition.MALFORMED_REQUEST)
         try:
             return self._advance(self._exchange, data)
-        except SaslFailure:
+        except SaslFailure as failure:
             self._exchange = None
+            if failure.condition is SaslCondition.TEMPORARY_AUTH_FAILURE:
+                self._attempt.dropped()
+            else:
+                self._attempt.failed()
             raise
 
     def _advance(self, exchange: Exchange, data: bytes | None) -> JID | None:
@@ -121,6 +126,7 @@ class Authentication:
     def _credentials(self, username: str) -> tuple[Credentials, bool]:
         """An account's credentials, or a decoy's, so that nobody learns which accounts there are."""
         jid = self._account(username)
+        self._attempt.failed()  # one that was left alone for this one
         try:
             self._attempt = self._begin(str(jid) if jid is not None else "")
         except TooManyTries as error:

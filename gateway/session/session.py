@@ -30,7 +30,7 @@ from gateway.xmpp.stanza import Element, error_reply, is_answerable
 
 log = get_logger(__name__)
 
-MOST_ARRIVALS = 128
+MOST_ARRIVALS = 32
 """stanzas of one client that may be on their way at once; then nothing more is read from its socket"""
 
 LAST_WORDS_S = 3.0

@@ -26,16 +26,21 @@ _LOOKED_AT: Final = 65_536
 
 def faults(settings: Settings, files: Iterable[Path] = ()) -> list[str]:
     """A line for every file with a secret, and for each of the configuration's `files`, that others may write."""
+    return _written_by_others(settings, files) if settings["server"].strict_file_modes else []
+
+
+def _written_by_others(settings: Settings, files: Iterable[Path]) -> list[str]:
     named = [*_secret_files(settings), *((str(file), file) for file in files), *_data_dir(settings)]
     return [f"{name}: {fault}" for name, file in named for fault in _replaceable(file)]
 
 
 def warnings(settings: Settings, files: Iterable[Path] = ()) -> list[str]:
     """A line for every file with a secret that everybody may read; of `files`, those in which a secret stands."""
-    named = list(_secret_files(settings))
+    files, named = list(files), list(_secret_files(settings))
     if any(_inline_secrets(settings)):
         named += [(str(file), file) for file in files]
-    return [f"{name}: {warning}" for name, file in named for warning in _readable(file)]
+    found = [f"{name}: {warning}" for name, file in named for warning in _readable(file)]
+    return found if settings["server"].strict_file_modes else [*_written_by_others(settings, files), *found]
 
 
 def _replaceable(file: Path) -> Iterator[str]:
@@ -71,8 +76,7 @@ def _keeps_a_secret(file: Path) -> bool:
 
 def _data_dir(settings: Settings) -> Iterator[tuple[str, Path]]:
     """Who may write there can put a database of his own in the place of ours."""
-    if "server" in settings:
-        yield "server.data_dir", settings["server"].data_dir
+    yield "server.data_dir", settings["server"].data_dir
 
 
 def _secret_files(settings: Settings) -> Iterator[tuple[str, Path]]:

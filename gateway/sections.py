@@ -24,6 +24,11 @@ class ServerSettings:
     domains: list[str] = setting(["localhost"], least=1, help="The domains whose accounts live here.")
     data_dir: Path = setting(Path("data"), help="The embedded Redis' files, the self-signed certificate.")
     node: str = setting("", help='Name of this gateway process, unique among all nodes; "" = host name and process id.')
+    strict_file_modes: bool = setting(
+        True,
+        help="Nothing starts if everybody on the machine may write data_dir, a file with a secret, or the configuration."
+        " false: only warn, where a file system knows no modes. docs/security.md has the reasons.",
+    )
 
     @property
     def node_name(self) -> str:

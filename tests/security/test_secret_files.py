@@ -123,6 +123,12 @@ def test_a_configuration_without_one_may_be_read_by_all_and_written_by_nobody_el
     assert ([str(file)], []) == told(file)
 
 
+def test_where_modes_mean_nothing_a_fault_is_a_warning(directory: Path) -> None:
+    file = a_configuration(directory, "strict_file_modes = false", 0o666)
+
+    assert ([], [str(file)]) == told(file)
+
+
 def test_config_check_and_a_start_say_it_and_a_fault_starts_nothing(
     directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,7 +26,7 @@ class ServerSettings:
     node: str = setting("", help='Name of this gateway process, unique among all nodes; "" = host name and process id.')
     strict_file_modes: bool = setting(
         True,
-        help="Nothing starts if everybody on the machine may write data_dir, a file with a secret, or the configuration."
+        help="Nothing starts if others on this machine may write a file with a secret, data_dir or the configuration."
         " false: only warn, where a file system knows no modes. docs/security.md has the reasons.",
     )
 

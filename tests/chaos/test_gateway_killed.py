@@ -1,9 +1,7 @@
 """kill -9 of the gateway: what was acknowledged to its sender arrives, once and in order."""
 
-import random
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import gevent
 import pytest
@@ -11,7 +9,6 @@ from gevent.pool import Pool
 
 from gateway.demo.client import Client
 from gateway.demo.stream import ServerSilent, StreamEnded, Unexpected
-from tests.support.crowd import a_crowd
 from tests.support.phone import Phone, close_phones, failed_condition, online
 from tests.support.processes import Account, Server, running
 from tests.support.runners import runner
@@ -34,23 +31,6 @@ def resume_when_it_is_back(client: Client, timeout_s: float = 30.0) -> None:
                 return client.resume()
             except (StreamEnded, Unexpected):
                 gevent.sleep(0.1)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("gateways", [1, 2])
-def test_killed_at_random_moments_it_loses_and_doubles_no_message(tmp_path: Path, gateways: int) -> None:
-    rng = random.Random(gateways)
-    arguments = ("up", "--gateways", str(gateways))
-    with running(tmp_path, arguments=arguments) as server, a_crowd(server, 8, rng) as crowd:
-
-        def strike() -> None:
-            gevent.sleep(rng.uniform(0.05, 1.2))
-            server.kill("gateway")
-
-        tallies = [crowd.talk(100, 1.2, strike) for _ in range(5)]
-
-    assert [] == [tally for tally in tallies if not tally.is_clean]
-    assert sum(tally.resumed for tally in tallies) > 0
 
 
 @pytest.mark.slow

@@ -110,7 +110,7 @@ STANDARDS: Final = (
     Standard(
         "Stream Limits Advertisement",
         "gateway.session.stream",
-        "`max-bytes` and `idle-seconds`.",
+        "`max-bytes` and `idle-seconds`, as they hold before the log-in and after it.",
         xep=Xep(478, "0.2.0"),
     ),
     Standard(

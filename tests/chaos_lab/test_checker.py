@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from scripts.chaos_lab import history as told
 from tests.chaos_lab.stories import Story
 
 # 1. lost, 2. missing
@@ -243,9 +244,8 @@ def test_a_session_that_was_not_left_has_to_be_resumable() -> None:
 
 
 def test_an_error_of_the_stream_is_a_breach() -> None:
-    from scripts.chaos_lab.history import StreamFailed
-
-    assert [("stream", 0, 2)] == Story().add(StreamFailed(1.0, 2, 1, "undefined-condition")).broken
+    assert [("stream", 0, 2)] == Story().add(told.StreamFailed(1.0, 2, 1, "undefined-condition")).broken
+    assert [] == Story().add(told.StreamFailed(1.0, 2, 1, "system-shutdown")).found
 
 
 def test_who_gets_what_was_for_another_is_a_stranger_to_it() -> None:
@@ -255,9 +255,7 @@ def test_who_gets_what_was_for_another_is_a_stranger_to_it() -> None:
 
 
 def test_what_does_not_settle_is_a_breach() -> None:
-    from scripts.chaos_lab.history import Unsettled
-
-    assert [("unsettled", 0, 1)] == Story().add(Unsettled(9.0, 1, "2 unacknowledged")).broken
+    assert [("unsettled", 0, 1)] == Story().add(told.Unsettled(9.0, 1, "2 unacknowledged")).broken
 
 
 # 13. counters

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from gateway.mailbox import keys, library
 from gateway.mailbox.model import Delivery, Origin
+from gateway.xmpp.stanza import end_tag_at
 from tests.mailbox.world import JULIET, ROMEO, Client, World
 from tests.property.mailbox_model import Model
 from tests.property.mailbox_parts import QUEUE, QUOTA, Copy, Message, Session
@@ -41,11 +42,12 @@ class Device:
 
 
 class Stanzas(RuleBasedStateMachine):
-    """Two nodes share one account. `url`, `resend` and `piece` are set by the test."""
+    """Two nodes share one account. `url`, `resend`, `piece` and `is_sharded` are set by the test."""
 
     url = ""
     resend: Any = "if_offline"
     piece = 1000
+    is_sharded = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,6 +55,8 @@ class Stanzas(RuleBasedStateMachine):
             World(self.url, node=node, queue=QUEUE, quota=QUOTA, resend=self.resend, old=OLD_KEPT)
             for node in ("n1", "n2")
         ]
+        for world in self.worlds:
+            world.journal.is_sharded = self.is_sharded
         self.world = self.worlds[0]
         self.world.redis.flushall()
         self.world.journal.call("FUNCTION", "LOAD", "REPLACE", library.source())
@@ -139,6 +143,9 @@ class Stanzas(RuleBasedStateMachine):
         """One of the account's own sessions sends something, to somebody or to its own account."""
         session, body = self.session(n), self.body(kind[0])
         count = session.h + 1
+        if to == NURSE and self.is_sharded:
+            self.say_across(session, kind, body, count, twice=twice, dies=n % 3 == 0)
+            return
         if to == JULIET:
             status, took, copies = self.model.deliver("", *kind, body, session.jid, own=session.sid)
         else:
@@ -152,6 +159,32 @@ class Stanzas(RuleBasedStateMachine):
 
         assert (status, took, copies, is_taken) == (*outcome(answer), answer.is_kept)
         self.learn_ids()
+
+    def say_across(
+        self, session: Session, kind: tuple[str, str, str], body: bytes, count: int, *, twice: bool, dies: bool
+    ) -> None:
+        """The same to a mailbox in another slot: in three steps, after the first of which the gateway may die."""
+        status, took, _ = self.nurse_takes(session, kind, body)
+        if status != "blocked-by-you":
+            session.h = count
+        if not dies:
+            answer = self.from_own(session, kind, NURSE, body, count)
+            assert (status, took, {}, session.h == count) == (*outcome(answer), answer.is_kept)
+        if dies or twice:
+            self.dispatch(session, kind, body, count)
+            self.worlds[1].mailbox.pick_up(
+                self.world.at, JULIET, done=lambda _outcome: None, error_for=lambda _stanza, _flags: None
+            )  # fmt: skip
+        for world in self.worlds * 3:  # each step is submitted when the one before it was answered
+            world.journal.call("PING")
+        self.learn_ids()
+
+    def dispatch(self, session: Session, kind: tuple[str, str, str], body: bytes, count: int) -> None:
+        grip, limits = self.client(session).grip, self.world.mailbox.limits
+        self.world.journal.call(
+            "FCALL", library.function("dispatch"), 1, grip.at, NURSE, "", session.jid, grip.sid, count, 600_000, *kind,
+            *limits, body, grip.epoch, grip.sid, JULIET, end_tag_at(body), "deliver", keys.prefix(NURSE),
+        )  # fmt: skip
 
     def nurse_takes(
         self, session: Session, kind: tuple[str, str, str], body: bytes

@@ -182,18 +182,22 @@ EXAMPLES = int(os.environ.get("WAKEGATE_MODEL_EXAMPLES", "25"))
 
 
 @pytest.mark.parametrize(
-    ("resend", "piece"),
-    [("if_offline", 1000), (True, 1000), (False, 1000), ("if_offline", 1), (True, 2)],
-    ids=["if_offline", "true", "false", "if_offline-in-pieces", "true-in-pieces"],
-)
+    ("resend", "piece", "is_sharded"),
+    [
+        ("if_offline", 1000, False), (True, 1000, False), (False, 1000, False), ("if_offline", 1, False),
+        (True, 2, False), ("if_offline", 1000, True),
+    ],
+    ids=["if_offline", "true", "false", "if_offline-in-pieces", "true-in-pieces", "across-slots"],
+)  # fmt: skip
 def test_any_sequence_of_operations_agrees_with_the_model(
-    redis_url: str, resend: Any, piece: int, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, resend: Any, piece: int, is_sharded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = library.source()
     small = source.replace("PIECE, PIECE_BYTES = 1000,", f"PIECE, PIECE_BYTES = {piece},")
     assert piece == 1000 or small != source
     monkeypatch.setattr(library, "source", lambda: small)
-    machine = type("Mailboxes", (Mailboxes,), {"url": redis_url, "resend": resend, "piece": piece})
+    options = {"url": redis_url, "resend": resend, "piece": piece, "is_sharded": is_sharded}
+    machine = type("Mailboxes", (Mailboxes,), options)
 
     run_state_machine_as_test(
         machine,

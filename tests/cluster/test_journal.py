@@ -1,0 +1,139 @@
+"""The journal on a real cluster: order and nothing lost while slots move, masters die or stand still; TLS and ACL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from gateway.mailbox import keys, library
+from gateway.mailbox.cluster.journal import ClusterJournal
+from gateway.mailbox.cluster.slots import slot_of
+from gateway.mailbox.errors import StoreMisconfigured
+from gateway.mailbox.opening import open_journal
+from gateway.mailbox.settings import RedisSettings
+from tests.cluster.conftest import WAIT_S, a_journal
+from tests.support.pieces import eventually
+from tests.support.redis_cluster import RedisCluster
+
+BUCKETS = range(0, keys.BUCKETS, 4)
+
+
+class Load:
+    """Appends numbers to a list in each of some buckets, and looks that they are answered in order, and well."""
+
+    def __init__(self, journal: ClusterJournal) -> None:
+        self.journal = journal
+        self.sent = dict.fromkeys(BUCKETS, 0)
+        self.answered = dict.fromkeys(BUCKETS, 0)
+        self.wrong: list[Any] = []
+
+    def run(self) -> None:
+        while True:
+            for bucket in BUCKETS:
+                self.sent[bucket] += 1
+                number = self.sent[bucket]
+                self.journal.submit(partial(self._note, bucket, number), "ZADD", self.key(bucket), number, number)
+            gevent.sleep(0.01)
+
+    def _note(self, bucket: int, number: int, reply: Any) -> None:
+        self.answered[bucket] += 1
+        if isinstance(reply, Exception) or self.answered[bucket] != number:
+            self.wrong.append((bucket, number, reply))
+
+    @staticmethod
+    def key(bucket: int) -> str:
+        return keys.bucket_prefix(bucket) + "numbers"
+
+    def moves_on(self, buckets: range | list[int] = BUCKETS) -> None:
+        """Wait until something that is submitted from now on is answered in each bucket."""
+        then = dict(self.sent)
+        eventually(lambda: all(self.answered[bucket] > then[bucket] for bucket in buckets), "answers", WAIT_S)
+
+    def kept(self) -> dict[int, list[bytes]]:
+        return {bucket: self.journal.call("ZRANGE", self.key(bucket), 0, -1) for bucket in BUCKETS}
+
+
+@contextmanager
+def a_load(journal: ClusterJournal, *, is_kept: bool = True) -> Iterator[Load]:
+    """Afterwards everything is answered, in order, and is there, unless a failover may have lost it."""
+    load = Load(journal)
+    runner = gevent.spawn(load.run)
+    load.moves_on()
+    try:
+        yield load
+    finally:
+        runner.kill()
+    eventually(lambda: load.answered == load.sent, "all answers", WAIT_S)
+
+    assert [] == load.wrong
+    if is_kept:
+        assert {each: [b"%d" % n for n in range(1, load.sent[each] + 1)] for each in BUCKETS} == load.kept()
+
+
+def test_what_moves_waits_and_what_does_not_goes_on(cluster: RedisCluster, journal: ClusterJournal) -> None:
+    slots = {bucket: slot_of(keys.bucket_prefix(bucket)) for bucket in BUCKETS}
+    bucket = next(bucket for bucket in BUCKETS if slots[bucket] in cluster.part(0))
+    journal.call("SET", keys.bucket_prefix(bucket) + "more", "x")
+    with a_load(journal) as load:
+        moving = gevent.spawn(cluster.migrate, slots[bucket], 1, pause_s=0.3)
+        eventually(lambda: load.sent[bucket] > load.answered[bucket] + 20, "the lane to wait")
+        load.moves_on([each for each in BUCKETS if each != bucket])
+        moved_meanwhile = moving.ready()
+        moving.get(timeout=WAIT_S)
+        load.moves_on()
+        cluster.migrate(slots[bucket], 0)
+        load.moves_on()
+
+    assert not moved_meanwhile
+
+
+def test_a_killed_master_costs_nothing_that_was_answered(cluster: RedisCluster) -> None:
+    reconnected: list[bool] = []
+    with a_journal(cluster, replicas=1) as journal, a_load(journal) as load:
+        journal.on_reconnect = lambda: reconnected.append(journal.is_up)
+        cluster.fail_over(1)
+        load.moves_on()
+        former = cluster.kill_master(2)
+        eventually(lambda: not journal.is_up, "the loss to be seen")
+        cluster.wait_ok()
+        promoted = cluster.master(2)
+        cluster.restart(former)
+        load.moves_on()
+        has_functions = cluster.client_of(promoted)
+        loaded = has_functions.execute_command("FUNCTION", "LIST", "LIBRARYNAME", library.name())
+        has_functions.close()
+
+    assert promoted is not former
+    assert loaded
+    assert reconnected[-1]
+
+
+def test_a_master_that_stands_still_is_left_for_its_replica(cluster: RedisCluster, journal: ClusterJournal) -> None:
+    with a_load(journal, is_kept=False) as load:
+        former = cluster.pause(0)
+        load.moves_on()
+        promoted = cluster.master(0)
+        cluster.resume()
+        load.moves_on()
+
+    assert promoted is not former
+
+
+def test_it_says_at_once_that_a_password_is_wrong(cluster: RedisCluster) -> None:
+    url = cluster.url.replace("secret", "guess")
+    journal = open_journal(RedisSettings(url=url, tls_ca_file=str(cluster.certificate)), Path())
+    journal.start()
+    try:
+        journal.wait_up(WAIT_S)
+        refused = ""
+    except StoreMisconfigured as error:
+        refused = str(error)
+    finally:
+        journal.stop()
+
+    assert "WRONGPASS" in refused

@@ -1,0 +1,64 @@
+"""A whole gateway on a cluster: people talk while a slot moves and while a master dies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gevent
+
+from gateway.demo.client import Client
+from gateway.mailbox import keys
+from gateway.mailbox.cluster.slots import slot_of
+from tests.cluster.conftest import WAIT_S, settings_of
+from tests.support.processes import running
+from tests.support.redis_cluster import RedisCluster
+
+
+class Talk:
+    """Everybody says numbers to the next one, until `stop`."""
+
+    def __init__(self, clients: list[Client]) -> None:
+        self._clients = clients
+        self._is_over = False
+        self._talkers = [gevent.spawn(self._say, n) for n in range(len(clients))]
+
+    def _say(self, n: int) -> int:
+        number = 0
+        while not self._is_over:
+            self._clients[n].send_message(self._clients[(n + 1) % len(self._clients)].jid, str(number))
+            number += 1
+            gevent.sleep(0.03)
+        return number
+
+    def stop(self) -> list[list[str]]:
+        """What everybody should have got, once all is acknowledged."""
+        self._is_over = True
+        gevent.joinall(self._talkers)
+        for client in self._clients:
+            client.wait_accepted(WAIT_S)
+        return [[str(number) for number in range(talker.value)] for talker in self._talkers[-1:] + self._talkers[:-1]]
+
+
+def test_people_talk_on_while_a_slot_moves_and_a_master_dies(cluster: RedisCluster, tmp_path: Path) -> None:
+    settings = {"redis": {**settings_of(cluster), "wait_replicas": 1}}
+    with running(tmp_path, arguments=("gateway",), settings=settings) as server:
+        clients = [server.client(account, resource="phone").login() for account in server.add_accounts(4)]
+        talk = Talk(clients)
+        slot = slot_of(keys.prefix(clients[0].jid.partition("/")[0]))
+        home = next(part for part in range(3) if slot in cluster.part(part))
+        cluster.migrate(slot, (home + 1) % 3, pause_s=0.05)
+        former = cluster.kill_master(home)
+        cluster.wait_ok()
+        cluster.restart(former)
+        cluster.migrate(slot, home)
+        wanted = talk.stop()
+        for client, said in zip(clients, wanted, strict=True):
+            client.wait_messages(len(said), WAIT_S)
+        got = [[message.body for message in client.messages] for client in clients]
+        for client in clients:
+            client.close()
+        losses = server.log().count("writes_lost")
+
+    assert wanted == got
+    assert 0 == losses
+    assert min(map(len, wanted)) > 10

@@ -46,18 +46,19 @@ class TurnedAway(WakegateError):
 class AddressRecord:
     """One address, or network of IPv6."""
 
-    __slots__ = ("bytes", "handshakes", "stanzas", "unauthenticated", "users")
+    __slots__ = ("handshakes", "speed", "unauthenticated", "users")
 
     def __init__(self, settings: LimitSettings, now: float) -> None:
         self.users = 0
         self.unauthenticated = 0
         self.handshakes = made(Rate.of(settings.address_handshakes), now)
-        self.stanzas = made(Rate.of(settings.address_stanzas), now)
-        self.bytes = made(Rate.of(settings.address_bytes), now)
+        self.speed: Buckets | None = None
+        """made when something is charged to it"""
 
     def says_nothing(self, now: float) -> bool:
         """See `table.Record`."""
-        return all(is_full(bucket, now) for bucket in (self.handshakes, self.stanzas, self.bytes))
+        of_speed = self.speed[1:] if self.speed is not None else ()
+        return all(is_full(bucket, now) for bucket in (self.handshakes, *of_speed))
 
 
 class AccountRecord:
@@ -188,7 +189,7 @@ class Limits:
             made(Rate.of(settings.unauthenticated_stanzas), now),
             made(Rate.of(settings.unauthenticated_bytes), now),
         )
-        return [own, *_of_address(record)]
+        return [own, *self._of_address(record)]
 
     def buckets_after(self, record: AddressRecord | None, account: AccountRecord) -> list[Buckets]:
         """What a connection is charged to from its log-in on."""
@@ -198,7 +199,16 @@ class Limits:
             made(Rate.of(settings.connection_stanzas), now),
             made(Rate.of(settings.connection_bytes), now),
         )
-        return [own, (Limit.ACCOUNT_SPEED, account.stanzas, account.bytes), *_of_address(record)]
+        return [own, (Limit.ACCOUNT_SPEED, account.stanzas, account.bytes), *self._of_address(record)]
+
+    def _of_address(self, record: AddressRecord | None) -> list[Buckets]:
+        if record is None:
+            return []
+        if record.speed is None:
+            now, settings = self.clock(), self.settings
+            stanzas, size = made(Rate.of(settings.address_stanzas), now), made(Rate.of(settings.address_bytes), now)
+            record.speed = (Limit.ADDRESS_SPEED, stanzas, size)
+        return [record.speed]
 
     def run(self) -> None:
         """The greenlet that looks how busy the process is, and forgets what has become old."""
@@ -209,7 +219,3 @@ class Limits:
                 tidied_at = self.clock()
                 for table in (self.accounts, self._records, self.logins):
                     table.tidy()
-
-
-def _of_address(record: AddressRecord | None) -> list[Buckets]:
-    return [] if record is None else [(Limit.ADDRESS_SPEED, record.stanzas, record.bytes)]

@@ -23,8 +23,19 @@ class Visit:
     room for others, while nobody has logged in on it.
     """
 
-    __slots__ = ("_account", "_buckets", "_limits", "begun_at", "group", "host", "is_known", "is_unlimited",
-                 "on_evicted", "record")  # fmt: skip
+    __slots__ = (
+        "_account",
+        "_buckets",
+        "_limits",
+        "_name",
+        "begun_at",
+        "group",
+        "host",
+        "is_known",
+        "is_unlimited",
+        "on_evicted",
+        "record",
+    )
 
     def __init__(
         self, limits: Limits, *, host: str, group: str, record: AddressRecord | None, is_unlimited: bool
@@ -37,8 +48,9 @@ class Visit:
         self.begun_at = limits.clock()
         self.is_known = False
         self.on_evicted: Callable[[], None] | None = None
+        self._name = ""
         self._account: AccountRecord | None = None
-        self._buckets: list[Buckets] = [] if is_unlimited else limits.buckets_before(record)
+        self._buckets: list[Buckets] | None = None
 
     def wait_turn(self) -> bool:
         """Wait until the negotiation may begin. False: that takes too long."""
@@ -73,17 +85,15 @@ class Visit:
             return
         self.is_known = True
         self._limits.became_known(self)
-        if not self.is_unlimited and account not in self._limits.settings.unlimited_jids:
-            self._account = self._limits.accounts.get(account)
-            self._account.users += 1
-            self._buckets = self._limits.buckets_after(self.record, self._account)
-        else:
-            self._buckets = []
+        self._name = account
+        self._buckets = None
 
     def charge(self, stanzas: int, size: int) -> float:
         """So much has been read. Answers for how long, in seconds, nothing more may be."""
         wait_s, slowest = 0.0, None
         now = self._limits.clock()
+        if self._buckets is None:
+            self._buckets = self._made()
         for limit, of_stanzas, of_bytes in self._buckets:
             wanted_s = max(take(of_stanzas, stanzas, now), take(of_bytes, size, now))
             if wanted_s > wait_s:
@@ -91,6 +101,17 @@ class Visit:
         if slowest is not None:
             self.hit(slowest, Outcome.SLOWED)
         return wait_s
+
+    def _made(self) -> list[Buckets]:
+        """Made when something is charged to them: most connections are idle, and need none."""
+        limits = self._limits
+        if self.is_unlimited or self._name in limits.settings.unlimited_jids:
+            return []
+        if not self.is_known:
+            return limits.buckets_before(self.record)
+        self._account = limits.accounts.get(self._name)
+        self._account.users += 1
+        return limits.buckets_after(self.record, self._account)
 
     def may_bind(self) -> bool:
         """Whether there is room for a new session now. One that is resumed costs less, and always has room."""

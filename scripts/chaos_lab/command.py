@@ -16,7 +16,7 @@ from pathlib import Path
 from scripts.chaos_lab import history
 from scripts.chaos_lab.checker import Violation, violations
 from scripts.chaos_lab.ledger import Ledger
-from scripts.chaos_lab.plan import Plan
+from scripts.chaos_lab.plan import VICTIMS, Plan
 from scripts.chaos_lab.report import figures, story, summary
 from scripts.chaos_lab.run import Lab
 from scripts.chaos_lab.tree import BUGS, CannotPlant
@@ -89,7 +89,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         shutil.rmtree(directory / "data")
     names = {field.name for field in fields(Plan)} - {"directory"}
     chosen = {name: value for name, value in vars(options).items() if name in names}
-    return Plan(directory=directory, **chosen)
+    return Plan(directory=directory, **{**chosen, "victims": tuple(options.victims)})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,6 +117,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settle-s", type=float, default=default.settle_s, help="time for everything to be done")
     parser.add_argument("--wait-replicas", type=int, default=default.wait_replicas, help="with Sentinel or a cluster")
     parser.add_argument("--push-grace-s", type=float, default=default.push_grace_s)
+    parser.add_argument("--victims", nargs="+", choices=list(VICTIMS), default=default.victims, help="who is struck")
     parser.add_argument("--unpaused", action="store_true", help="no process is stopped for a while (SIGSTOP)")
     parser.add_argument("--source", type=Path, default=default.source, help="run the code below this directory")
     parser.add_argument("--directory", help="keep everything there; default: a new temporary directory")

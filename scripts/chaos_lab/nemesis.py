@@ -13,11 +13,9 @@ import gevent
 
 from scripts.chaos_lab.cluster import Cluster
 from scripts.chaos_lab.history import History, Struck
+from scripts.chaos_lab.plan import VICTIMS, Plan
 from scripts.chaos_lab.processes import Part
 from scripts.chaos_lab.proxy import Proxy
-
-VICTIMS: Final = {"gateway": 10, "push": 3, "sweeper": 3, "archiver": 1, "redis": 2}
-"""who is struck, by weight"""
 
 KILL, TERM, PAUSE = "kill", "term", "pause"
 WAYS: Final = {KILL: 10, TERM: 2, PAUSE: 2}
@@ -45,15 +43,16 @@ class Strike:
     luck: float
 
 
-def schedule(rng: random.Random, *, kills: int, seconds: float, unpaused: bool = False) -> list[Strike]:
-    """So many kills (other blows come on top), at random moments of so many seconds, in order of time."""
+def schedule(plan: Plan, rng: random.Random) -> list[Strike]:
+    """So many kills as planned (other blows come on top), at random moments of the time, in order."""
+    weights = [VICTIMS[victim] for victim in plan.victims]
     found: list[Strike] = []
     killed = 0
-    while killed < kills:
-        victim = rng.choices(list(VICTIMS), list(VICTIMS.values()))[0]
+    while killed < plan.kills:
+        victim = rng.choices(plan.victims, weights)[0]
         way = rng.choices(list(WAYS), list(WAYS.values()))[0]
-        strike = Strike(rng.uniform(0.03, 0.97) * seconds, victim, way, rng.uniform(2.0, 15.0), rng.random())
-        if way != PAUSE or not unpaused:
+        strike = Strike(rng.uniform(0.03, 0.97) * plan.seconds, victim, way, rng.uniform(2.0, 15.0), rng.random())
+        if way != PAUSE or not plan.unpaused:
             found.append(strike)
         killed += way != PAUSE
     return sorted(found, key=lambda strike: strike.after_s)

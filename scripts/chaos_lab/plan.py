@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from scripts.chaos_lab.tree import ROOT
+
+VICTIMS: Final = {"gateway": 10, "push": 3, "sweeper": 3, "archiver": 1, "redis": 2}
+"""who is struck, by weight"""
 
 Redis = Literal["single", "sentinel", "cluster"]
 
@@ -31,6 +34,8 @@ class Plan:
     settle_s: float = 90.0
     wait_replicas: int = 1
     """of Sentinel and a cluster: so many replicas have what is acknowledged"""
+    victims: tuple[str, ...] = tuple(VICTIMS)
+    """which kinds of processes are struck"""
     unpaused: bool = False
     """No SIGSTOP: on a machine that is shared by others, or slow."""
     bug: str = ""
@@ -50,5 +55,6 @@ class Plan:
         words = ["plant", self.bug] if self.bug else ["run"]
         words += [word for name in names for word in (f"--{name}", str(getattr(self, name)))]
         words += ["--wait-replicas", str(self.wait_replicas)] if self.redis != "single" else []
+        words += ["--victims", *self.victims] if self.victims != tuple(VICTIMS) else []
         words += ["--unpaused"] if self.unpaused else []
         return " ".join(["scripts/chaos", *words, "--minutes", f"{self.minutes:g}", "--seed", str(self.seed)])

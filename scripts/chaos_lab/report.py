@@ -32,7 +32,7 @@ _LIFE = (
 def figures(ledger: Ledger) -> Iterator[str]:
     """What was done, in numbers."""
     messages = ledger.messages.values()
-    kills = sum(strike.what in ("kill", "term") for strike in ledger.strikes)
+    kills = sum(strike.what.startswith(("kill", "term")) for strike in ledger.strikes)
     received = sum(len(message.came) for message in messages)
     resumed = sum(reception.is_sure for message in messages for reception in message.came)
     taken = sum(message.is_taken for message in messages)

@@ -39,7 +39,7 @@ class Lab:
         self.history.note(told.Run(self.history.started, plan.seed, plan.command, plan.push_grace_s))
         self.cluster = Cluster(plan)
         rng = random.Random(plan.seed)
-        self._strikes = schedule(rng, kills=plan.kills, seconds=plan.seconds, unpaused=plan.unpaused)
+        self._strikes = schedule(plan, rng)
         self._people = People(plan.accounts, plan.messages, plan.seconds, rng, self.history)
         self._luck = random.Random(rng.random())
 

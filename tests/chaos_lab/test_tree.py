@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 from pathlib import Path
 
 import pytest
@@ -41,12 +42,12 @@ def test_a_copy_without_a_bug_is_the_code(tmp_path: Path) -> None:
 
 
 def test_a_seed_gives_the_same_blows_again_and_as_many_kills_as_were_asked_for() -> None:
-    import random
-
-    first, again = (schedule(random.Random(3), kills=40, seconds=60.0) for _ in range(2))
+    plan = Plan(Path(), kills=40, minutes=1.0, victims=("gateway", "redis"))
+    first, again = (schedule(plan, random.Random(3)) for _ in range(2))
 
     assert first == again
     assert 40 == sum(strike.way != "pause" for strike in first)
+    assert {"gateway", "redis"} == {strike.victim for strike in first}
     assert sorted(strike.after_s for strike in first) == [strike.after_s for strike in first]
 
 

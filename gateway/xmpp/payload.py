@@ -15,6 +15,7 @@ import xmltodict
 
 from gateway.xmpp import ns
 from gateway.xmpp.errors import ProtocolError
+from gateway.xmpp.expat_names import SEPARATOR
 from gateway.xmpp.parser import SPACE
 from gateway.xmpp.start_tag import end_of_tag, qualified_name, write_attributes, written_attributes
 
@@ -39,7 +40,8 @@ def read(element: bytes, *, default: str = "") -> dict[str, Any]:
             element,
             encoding="utf-8",
             process_namespaces=True,
-            namespace_separator="|",
+            # The stream's parser refuses namespaces that hold this one; another would be a fault here and now.
+            namespace_separator=SEPARATOR,
             strip_whitespace=False,
             postprocessor=_tidy,
         )
@@ -51,6 +53,8 @@ def read(element: bytes, *, default: str = "") -> dict[str, Any]:
 def _tidy(path: object, key: str, value: Any) -> tuple[str, Any] | None:
     if key == "@xmlns":
         return None
+    if SEPARATOR in key:
+        key = "|".join(key.rsplit(SEPARATOR, 1))
     if key == _LANG:
         return "@xml:lang", value
     if isinstance(value, dict):

@@ -42,8 +42,10 @@ def targets() -> dict[str, Target]:
 
 def main() -> int:
     """Answers the exit status."""
-    names = ("parser", "sasl", "addresses", "payloads", "negotiation", "session", "answers", "http2", "http1",
-             "endpoints", "config")  # fmt: skip
+    names = (
+        "parser", "sasl", "addresses", "payloads", "negotiation", "session", "component", "service", "answers", "http1",
+        "http2", "endpoints", "config",
+    )  # fmt: skip
     parser = argparse.ArgumentParser(
         prog="scripts/fuzz", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

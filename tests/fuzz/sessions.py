@@ -1,9 +1,10 @@
 """Targets with a whole gateway behind them, on a real Redis, and memory instead of a socket: what somebody unknown says
-before there is a session, and what a client says in one.
+before there is a session, what a client says in one, and what a component says.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,9 +20,11 @@ from gateway.app import Gateway
 from gateway.enrolment import stored
 from gateway.mailbox import keys
 from gateway.mailbox.embedded import EmbeddedServer
+from gateway.session.component import ComponentConnection
 from gateway.session.connection import Connection
 from gateway.settings import load
 from gateway.xmpp import ns
+from gateway.xmpp.component import digest
 from gateway.xmpp.jid import JID
 from tests.fuzz.protocol import requests, stanzas, words
 from tests.fuzz.target import Feed, Target
@@ -30,6 +33,7 @@ from tests.unit.xmpp.builders import HEADER
 USER: Final = "a@localhost"
 VICTIM: Final = "b@localhost"
 PASSWORD: Final = "pencil-and-paper"
+COMPONENT: Final = "rooms.localhost"
 SECRET: Final = b"zq9-secret"
 """stands in what only the victim may read"""
 
@@ -53,6 +57,9 @@ MOST_SAID: Final = 4_000_000
 
 BIND: Final = f"<iq type='set' id='b'><bind xmlns='{ns.BIND}'><resource>r</resource></bind></iq>".encode()
 
+CALLED: Final = f"<stream:stream xmlns='{ns.COMPONENT}' xmlns:stream='{ns.STREAM}' to='{COMPONENT}'>".encode()
+PROVED: Final = b"<handshake>%proof</handshake>"
+
 MINE: Final = (
     f"<iq type='set' id='1'><query xmlns='{ns.PRIVATE}'><n xmlns='urn:n'>%s</n></query></iq>"
     f"<iq type='set' id='2'><block xmlns='{ns.BLOCKING}'><item jid='%s@localhost'/></block></iq>"
@@ -72,7 +79,7 @@ class _Memory:
     """A connection whose client has said everything, and is gone."""
 
     def __init__(self, said: bytes, *, piece: int, tls: bool) -> None:
-        self.peer = "192.0.2.1:5222"
+        self.peer = "127.0.0.1:5222"  # from elsewhere, those who try a lot are slowed down
         self.on_drained: Callable[[], None] | None = None
         self.tls: _Tls | None = _Tls() if tls else None
         self.backlog = 0
@@ -137,9 +144,13 @@ class World:
             "registration.tries_per_address": 100_000,
             "limits.max_auth_failures": 3,
         }
-        settings = load(configuration.sections(), overrides=overrides)
+        file = directory / "wakegate.toml"
+        file.write_text(f'[components.domains."{COMPONENT}"]\nsecret = "{PASSWORD}"\n')
+        settings = load(configuration.sections(), files=[file], overrides=overrides)
         self._gateway = Gateway.build(settings)
         self._gateway.start()
+        self._ids = itertools.count(1)
+        self._gateway.node.new_id = lambda: f"{next(self._ids):020}"
         self._store = redis.Redis.from_url(self._server.url)
         self._credentials = stored(PASSWORD).to_fields()
         self._faults = _Faults()
@@ -172,8 +183,9 @@ class World:
     def serve(self, said: bytes, user: str = "", *, piece: int = 16384, tls: bool = True) -> bytes:
         """Everything that a client is answered: one that is authenticated already, or an unknown one."""
         link = _Memory(said, piece=piece, tls=tls)
-        connection = Connection(link, self._gateway.node)
-        if user:
+        is_component = user == COMPONENT
+        connection = (ComponentConnection if is_component else Connection)(link, self._gateway.node)
+        if user and not is_component:
             assert connection._negotiation is not None
             connection._negotiation._jid = JID.parse(user)
             connection.raise_limits()
@@ -186,6 +198,9 @@ class World:
         if self._fed % AFRESH == 0 or not self._gateway.node.accounts.credentials(USER):
             self._afresh()
         self._fed += 1
+        if user == COMPONENT:
+            proof = digest(f"{next(self._ids) + 1:020}", PASSWORD).encode()
+            said = said.replace(b"%proof", proof)
         heard = self.serve(said, user, piece=piece, tls=tls)
         assert SECRET not in heard or SECRET in said, "somebody else's secret"
         assert self._victims == self._kept(), "somebody else's data"
@@ -212,6 +227,15 @@ def session() -> Iterator[Feed]:
     with _world() as world:
         yield lambda data: world.feed(
             HEADER + BIND + data[1:], USER, piece=16384 if data[:1] < b"\x80" else _piece(data)
+        )
+
+
+@contextmanager
+def component() -> Iterator[Feed]:
+    """The first byte: how the rest is cut, and whether it comes behind the handshake."""
+    with _world() as world:
+        yield lambda data: world.feed(
+            (b"" if data[:1] >= b"\x80" else CALLED + PROVED) + data[1:], COMPONENT, piece=_piece(data)
         )
 
 
@@ -249,6 +273,13 @@ def _clients() -> list[bytes]:
     return [b"\x7f" + each for each in (*found, *to_victim)]
 
 
+def _components() -> list[bytes]:
+    named = [each.replace(b"<iq ", f"<iq from='r@{COMPONENT}/n' to='{VICTIM}/r' ".encode(), 1) for each in requests()]
+    said = [each.replace(b"<message ", f"<message from='r@{COMPONENT}' ".encode(), 1) for each in (*stanzas(), *named)]
+    asked = [each.replace(b"/r' ", b"' ", 1).replace(VICTIM.encode(), b"localhost", 1) for each in named[:20]]
+    return [*(b"\x7f" + each for each in (*said, *asked)), b"\xff" + CALLED + PROVED, b"\xff" + CALLED + stanzas()[0]]
+
+
 def _words() -> list[bytes]:
     return [
         *words(),
@@ -264,4 +295,5 @@ def _words() -> list[bytes]:
 TARGETS: Final = (
     Target("negotiation", negotiation, _strangers, _words, 2048),
     Target("session", session, _clients, _words),
+    Target("component", component, _components, lambda: [*_words(), COMPONENT.encode(), ns.COMPONENT.encode()]),
 )

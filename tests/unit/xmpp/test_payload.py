@@ -20,6 +20,7 @@ from gateway.xmpp.payload import NotAnElement, read, several
         (b"<a>\n <b/>\n</a>", {"urn:d|b": None}),
         (b"<a><b>1</b><b xmlns='urn:e'>2</b><b>3</b></a>", {"urn:d|b": ["1", "3"], "urn:e|b": "2"}),
         (b"<a><b xmlns=''/></a>", {"b": None}),
+        (b"<a><b xmlns='urn:e|f|'/><p:c xmlns:p='|' p:y='2'/></a>", {"urn:e|f||b": None, "||c": {"@||y": "2"}}),
         (b"<a>&lt;&#252;<![CDATA[<]]></a>", "<ü<"),
     ],
 )

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import gevent
 
@@ -25,7 +24,12 @@ from gateway.xmpp.errors import StreamCondition, StreamError
 log = get_logger(__name__)
 
 TAILS_S = 5.0
-"""how late at most a lost notice is found"""
+"""how late a lost notice is found"""
+
+TAILS_PER_S = 2000
+"""of so many sessions at most: of very many it is found later, or the checks of a large installation would keep its
+Redis as busy as all messages do (docs/scale.md)
+"""
 
 ORPHAN_S = 4.0
 """how long a session may be ours and have no connection: one that is just beginning, or ending, has it for a moment"""
@@ -38,6 +42,11 @@ PARK_AFTER_S = 20.0
 
 PROBE_ANSWER_S = 60.0
 """how long a silent client has to answer before it is taken for lost"""
+
+
+def tails_period_s(sessions: int) -> float:
+    """Between two checks of the tails of so many sessions."""
+    return max(TAILS_S, sessions / TAILS_PER_S)
 
 
 class Caretaker:
@@ -54,10 +63,10 @@ class Caretaker:
     def start(self) -> None:
         """Begin."""
         chores = (
-            (self._node.settings.of(NodesSettings).heartbeat_s, self.beat),
-            (TAILS_S, self.check_tails),
-            (SILENCE_S, self.look_at_silence),
-            (LOOK_S, self._patience.look),
+            (lambda: self._node.settings.of(NodesSettings).heartbeat_s, self.beat),
+            (lambda: tails_period_s(len(self._node.registry)), self.check_tails),
+            (lambda: SILENCE_S, self.look_at_silence),
+            (lambda: LOOK_S, self._patience.look),
         )
         self._greenlets = [gevent.spawn(self._every, period, chore) for period, chore in chores]
 
@@ -66,13 +75,13 @@ class Caretaker:
         gevent.killall(self._greenlets, timeout=1)
 
     @staticmethod
-    def _every(period_s: float, chore: Any) -> None:
+    def _every(period_s: Callable[[], float], chore: Callable[[], None]) -> None:
         while True:
             try:
                 chore()
             except Exception:  # a chore that failed once is done again; its absence would be felt by all
                 log.exception("chore_failed")
-            gevent.sleep(period_s)
+            gevent.sleep(period_s())
 
     def beat(self) -> None:
         """Say that this process lives."""

@@ -44,7 +44,7 @@ def _service() -> Iterator[Feed]:
         journal.wait_up(20)
         store = redis.Redis.from_url(server.url)
         peer = PeerSettings()
-        devices = Devices(journal, DOMAIN, limits=Limits(5, 1_000_000, 60_000))
+        devices = Devices(journal, DOMAIN, limits=Limits(5, 1_000_000, 86_400_000))
         service = Service(DOMAIN, peer, devices, Apps.allowed(DOMAIN, peer.apps, APPS, peer.content))
 
         def ask(payload: bytes, from_: str) -> bytes:

@@ -89,7 +89,8 @@ class Connection:
         self._parser = StreamParser(BEFORE_AUTHENTICATION)
         self._negotiation: Negotiation | None = Negotiation(node, self, bound=self._bound)
         self._smacks: Smacks | None = None
-        self._deadline = time.monotonic() + node.settings.of(LimitSettings).negotiation_timeout
+        begun_at = visit.begun_at if visit is not None else time.monotonic()  # before a handshake of direct TLS
+        self._deadline = begun_at + node.settings.of(LimitSettings).negotiation_timeout
         self._step_deadline = self._deadline
         self._await_header()
         self._ended = False

@@ -17,6 +17,7 @@ from gateway import configuration
 from gateway.cli import demo_setup
 from gateway.cli.control import Control, control_path
 from gateway.cli.store import connect
+from gateway.cli.watchdog import Watchdog
 from gateway.configuration import begin, config_option
 from gateway.mailbox import embedded, nodes
 from gateway.mailbox.node_settings import NodesSettings
@@ -60,6 +61,7 @@ def up(config: tuple[Path, ...], gateways: int, demo: bool, sandbox_options: tup
         gevent.signal_handler(signal.SIGHUP, supervisor.reload)
     plan = Plan(settings, configuration.files(config))
     control = Control(control_path(settings), {"restart": supervisor.restart, "reload": lambda _: supervisor.reload()})
+    watchdog = Watchdog(settings, supervisor, NODE_VARIABLE)
     for warning in warnings(settings):
         supervisor.printer.line("wakegate", f"warning: {warning}")
     try:
@@ -71,10 +73,12 @@ def up(config: tuple[Path, ...], gateways: int, demo: bool, sandbox_options: tup
             supervisor.start_group(plan.services(gateways))
         if not supervisor.is_stopping():
             control.start()
+            watchdog.start()
             for line in plan.greeting(passwords):
                 supervisor.printer.line("wakegate", line)
         supervisor.wait()
     finally:
+        watchdog.stop()
         control.stop()
         supervisor.stop()
 

@@ -74,6 +74,7 @@ class House:
         self.supervisor.start_group(self._plan.foundation(False))
         wanted = {f"gateway.{number}" for number in range(1, self._gateways + 1)} | {*self._workers}
         specs = [spec for spec in self._plan.services(self._gateways) if spec.name in wanted]
+        specs = [replace(spec, rolls=spec.overlaps) for spec in specs]  # gateways are what tests restart
         if not self._supervised:
             specs = [replace(spec, on_death=None) for spec in specs]
         self.supervisor.start_group(specs)

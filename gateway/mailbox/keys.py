@@ -18,6 +18,9 @@ BUCKETS = 64
 NODES = ROOT + "nodes"
 """hash: node -> number of heartbeats. A node whose number stands still is dead."""
 
+DATA_VERSION = ROOT + "version"
+"""string: `library.VERSION` of the newest build that has written here; an older one must not."""
+
 NODE_MEMBERS = ROOT + "nodes:about"
 """hash: node -> what it says of itself (JSON): which process it is, its Lua library, whether it is about to leave."""
 

@@ -33,6 +33,13 @@ class NodeNameTaken(WakegateError):
     metric = "node_name_taken"
 
 
+class DataTooNew(WakegateError):
+    """A newer build has written here what this one would misread."""
+
+    alert = True
+    metric = "data_too_new"
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """What a gateway says of itself. `instance` is random, and tells a process from another one with its name."""
@@ -72,8 +79,9 @@ class Membership:
     def join(self) -> None:
         """Take the name. Waits for a heartbeat if a process had it and did not leave in good order.
 
-        Raises NodeNameTaken if it lives, StoreError.
+        Raises NodeNameTaken if it lives, DataTooNew, StoreError.
         """
+        self._check_version()
         if self._journal.call("HGET", keys.NODES, self._node) is not None and self._lives():
             raise NodeNameTaken(
                 f'server.node: a gateway with the name "{self._node}" is running. Each needs a name of its own; without'
@@ -83,6 +91,16 @@ class Membership:
 
     def _introduction(self) -> tuple[str | int, ...]:
         return ("FCALL", library.function("introduce"), 1, keys.NODE_MEMBERS, self._node, self._self.written())
+
+    def _check_version(self) -> None:
+        found = int(self._journal.call("GET", keys.DATA_VERSION) or 0)
+        if found > library.VERSION:
+            raise DataTooNew(
+                f"redis.url: what is stored there has version {found}, this build knows {library.VERSION}: go on with the "
+                "newer build, or restore a backup from before it"
+            )
+        if found < library.VERSION:
+            self._journal.call("SET", keys.DATA_VERSION, library.VERSION)
 
     def _lives(self) -> bool:
         if self._node in nodes.declared_dead(self._journal):

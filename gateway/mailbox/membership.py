@@ -96,8 +96,8 @@ class Membership:
         found = int(self._journal.call("GET", keys.DATA_VERSION) or 0)
         if found > library.VERSION:
             raise DataTooNew(
-                f"redis.url: what is stored there has version {found}, this build knows {library.VERSION}: go on with the "
-                "newer build, or restore a backup from before it"
+                f"redis.url: what is stored there has version {found}, this build knows {library.VERSION}: go on with "
+                "the newer build, or restore a backup from before it"
             )
         if found < library.VERSION:
             self._journal.call("SET", keys.DATA_VERSION, library.VERSION)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.limits.bucket import TokenBucket, take
 from gateway.limits.hits import Limit, Outcome
+from gateway.limits.load import BEAT_S
 from gateway.limits.logins import FREE, Attempt
 
 if TYPE_CHECKING:
     from gateway.limits.process import AccountRecord, AddressRecord, Limits
+
+BIND_WAIT_S: Final = 10.0
+"""for an overload to end; less than a negotiation may take"""
 
 Buckets = tuple[Limit, TokenBucket | None, TokenBucket | None]
 """name, for stanzas, for bytes"""
@@ -114,11 +118,21 @@ class Visit:
         return limits.buckets_after(self.record, self._account)
 
     def may_bind(self) -> bool:
-        """Whether there is room for a new session now. One that is resumed costs less, and always has room."""
-        if self._limits.load.is_high and not self.is_unlimited:
-            self.hit(Limit.OVERLOAD, Outcome.REFUSED)
-            return False
-        return True
+        """Whether there is room for a new session; waits for it, at most `BIND_WAIT_S`, since many clients take a
+        refusal for final. A session that is resumed costs less, and always has room.
+        """
+        if self._has_room():
+            return True
+        self.hit(Limit.OVERLOAD, Outcome.SLOWED)
+        for _ in range(int(BIND_WAIT_S / BEAT_S)):
+            self._limits.sleep(BEAT_S)
+            if self._has_room():
+                return True
+        self.hit(Limit.OVERLOAD, Outcome.REFUSED)
+        return False
+
+    def _has_room(self) -> bool:
+        return self.is_unlimited or not self._limits.load.is_high
 
     def hit(self, limit: Limit, outcome: Outcome) -> None:
         """This connection ran into a limit."""

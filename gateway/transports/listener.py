@@ -26,7 +26,10 @@ _OUT_OF_RESOURCES_S = 0.1
 """Wait before the next accept when the process has no descriptor left; the connection stays in the kernel's backlog."""
 
 _MOST_FAREWELLS = 256
-"""Connections that are turned away with a word at the same time: each takes up to a second."""
+"""Connections that are turned away with a word at the same time; beyond them without."""
+
+_FAREWELL_AFTER_S = 2.0
+"""There are clients that connect again at once after a stream error, however often: they are told late."""
 
 _FATAL = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 """Errors of accept() that say the listening socket is gone. All others pass."""
@@ -85,6 +88,7 @@ class Listener:
         self._write_timeout_s = write_timeout_s
         self._limits = limits
         self._farewell = farewell
+        self._farewell_after_s = _FAREWELL_AFTER_S if farewell is not None else 0.0
         self._leaving = 0
         self._sockets: list[Any] = []
         self._acceptors: list[gevent.Greenlet] = []
@@ -175,20 +179,21 @@ class Listener:
             wire.visit.on_evicted = wire.abort
 
     def _turn_away(self, wire: Wire, away: TurnedAway) -> None:
-        if self._leaving >= _MOST_FAREWELLS or not self._say_farewell(wire, away):
+        if self._leaving >= _MOST_FAREWELLS or self._direct_tls is not None:
             wire.abort()
             return
         self._leaving += 1
-        gevent.spawn(self._see_off, wire)
+        gevent.spawn(self._see_off, wire, away)
 
-    def _say_farewell(self, wire: Wire, away: TurnedAway) -> bool:
-        if self._direct_tls is not None or self._farewell is None:
-            return False
-        wire.write(self._farewell(away))
-        return True
+    def _say_farewell(self, wire: Wire, away: TurnedAway) -> None:
+        if self._direct_tls is None and self._farewell is not None:
+            wire.write(self._farewell(away))
 
-    def _see_off(self, wire: Wire) -> None:
+    def _see_off(self, wire: Wire, away: TurnedAway) -> None:
+        """The greenlet of a connection that is not served."""
         try:
+            gevent.sleep(self._farewell_after_s)
+            self._say_farewell(wire, away)
             wire.close()
             wire.wait_closed()
         finally:

@@ -66,7 +66,8 @@ class House:
         self.gateway.start()
         self.gateway.node.accounts.create(ALICE, stored("open sesame").to_fields())
         self.hits = Hits()
-        self.limits = Limits(LimitSettings(), hits=self.hits)
+        self.limits = Limits(LimitSettings(), hits=self.hits, sleep=lambda seconds: self.slept.append(seconds))
+        self.slept: list[float] = []
 
     def say(self, said: str) -> bytes:
         """Everything that Alice is answered, who has logged in."""
@@ -101,7 +102,21 @@ def test_an_overloaded_gateway_resumes_sessions_but_begins_none(house: House) ->
 
     assert b"<error type='wait'><resource-constraint " in refused
     assert b"<resumed " in resumed
-    assert {"overload": {"refused": 1}} == house.hits.to_json()
+    assert {"overload": {"slowed": 1, "refused": 1}} == house.hits.to_json()
+
+
+def test_a_session_that_can_begin_soon_is_only_late(house: House) -> None:
+    house.limits.load.is_high = True
+
+    def sleep(seconds: float) -> None:
+        house.slept.append(seconds)
+        house.limits.load.is_high = len(house.slept) < 3
+
+    house.limits.sleep = sleep
+
+    assert b"<jid>alice@localhost/new</jid>" in house.say(bind("new"))
+    assert 3 == len(house.slept)
+    assert {"overload": {"slowed": 1}} == house.hits.to_json()
 
 
 def test_what_was_refused_may_be_asked_again_on_the_same_stream(house: House) -> None:

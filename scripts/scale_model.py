@@ -145,7 +145,7 @@ def by_chance(accounts: int, seed: int = 1) -> float:
     """How much more than its share the busiest bucket has: accounts are very unequally busy (Pareto, 1.5)."""
     random.seed(seed)
     load = [0.0] * keys.BUCKETS
-    for _ in range(min(accounts, 2_000_000)):
+    for _ in range(min(accounts, 500_000)):
         load[random.randrange(keys.BUCKETS)] += random.paretovariate(1.5)
     return max(load) * keys.BUCKETS / sum(load)
 

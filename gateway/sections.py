@@ -175,7 +175,9 @@ class LimitSettings:
         help="When all log in at once they take turns; who would have to wait longer is refused, and may come again.",
     )
     see_other_host: str = setting(
-        "", help='"host:port" to which clients are sent that a busy process does not take; "" = they are told to wait.'
+        "",
+        help='"host:port" to which clients are sent that a busy process does not take; "" = they are told to wait. '
+        "When a process stops, [nodes] see_other_host counts instead.",
     )
     overload_lag: float = setting(
         1.0,

@@ -18,7 +18,7 @@ from gateway.mailbox.opening import open_journal
 from gateway.mailbox.settings import RedisSettings
 from tests.cluster.conftest import WAIT_S, a_journal
 from tests.support.pieces import eventually
-from tests.support.redis_cluster import RedisCluster
+from tests.support.redis_cluster import ACL_RULES, RedisCluster
 
 BUCKETS = range(0, keys.BUCKETS, 4)
 
@@ -137,3 +137,9 @@ def test_it_says_at_once_that_a_password_is_wrong(cluster: RedisCluster) -> None
         journal.stop()
 
     assert "WRONGPASS" in refused
+
+
+def test_the_user_of_these_tests_is_the_one_that_operators_are_told_to_make() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+
+    assert f"user wakegate on >PASSWORD {ACL_RULES}\n" in told

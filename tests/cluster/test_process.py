@@ -8,10 +8,17 @@ import gevent
 
 from gateway.demo.client import Client
 from gateway.mailbox import keys
+from gateway.mailbox.cluster.journal import ClusterJournal
 from gateway.mailbox.cluster.slots import slot_of
+from gateway.mailbox.keys import CONSUMER_GROUP
+from gateway.mailbox.pushes import STREAMS
+from gateway.xmpp import ns
 from tests.cluster.conftest import WAIT_S, settings_of
-from tests.support.processes import running
+from tests.support.pieces import eventually
+from tests.support.processes import Settings, running
 from tests.support.redis_cluster import RedisCluster
+from workers.cluster_consumer import ClusterConsumer
+from workers.consumer import Entry
 
 
 class Talk:
@@ -39,8 +46,40 @@ class Talk:
         return [[str(number) for number in range(talker.value)] for talker in self._talkers[-1:] + self._talkers[:-1]]
 
 
-def test_people_talk_on_while_a_slot_moves_and_a_master_dies(cluster: RedisCluster, tmp_path: Path) -> None:
-    settings = {"redis": {**settings_of(cluster), "wait_replicas": 1}}
+def enable_push(client: Client) -> None:
+    fields = {"FORM_TYPE": ns.PUBSUB_PUBLISH_OPTIONS, "app": "chat", "token": "t0"}
+    inner = "".join(f"<field var='{var}'><value>{value}</value></field>" for var, value in fields.items())
+    form = f"<x xmlns='{ns.DATA_FORMS}' type='submit'>{inner}</x>"
+    answer = client.request("set", f"<enable xmlns='{ns.PUSH}' jid='push.localhost' node='phone'>{form}</enable>")
+    assert "result" == answer.get("type")
+
+
+def next_event(journal: ClusterJournal) -> Entry:
+    """What a push worker would read next."""
+    consumer = ClusterConsumer(
+        journal, streams=tuple(STREAMS), group=CONSUMER_GROUP, name="worker", claim_after_s=WAIT_S
+    )
+    found: list[Entry] = []
+
+    def look() -> bool:
+        found.extend(consumer.read(100, block_s=0.2))
+        return bool(found)
+
+    eventually(look, "a push event")
+    consumer.leave()
+    return found[0]
+
+
+def test_people_talk_on_while_a_slot_moves_and_a_master_dies_and_sleepers_are_to_be_woken(
+    cluster: RedisCluster, journal: ClusterJournal, tmp_path: Path
+) -> None:
+    service_account = tmp_path / "service-account.json"
+    service_account.write_text("{}")
+    service_account.chmod(0o600)
+    settings: Settings = {
+        "redis": {**settings_of(cluster), "wait_replicas": 1},
+        "push.apps.chat": {"provider": "fcm", "service_account_file": str(service_account)},
+    }
     with running(tmp_path, arguments=("gateway",), settings=settings) as server:
         clients = [server.client(account, resource="phone").login() for account in server.add_accounts(4)]
         talk = Talk(clients)
@@ -55,10 +94,15 @@ def test_people_talk_on_while_a_slot_moves_and_a_master_dies(cluster: RedisClust
         for client, said in zip(clients, wanted, strict=True):
             client.wait_messages(len(said), WAIT_S)
         got = [[message.body for message in client.messages] for client in clients]
-        for client in clients:
+        enable_push(clients[0])
+        clients[0].cut()
+        clients[3].send_message(clients[0].jid, "wake up")
+        event = next_event(journal)
+        for client in clients[1:]:
             client.close()
         losses = server.log().count("writes_lost")
 
     assert wanted == got
     assert 0 == losses
+    assert clients[0].jid.partition("/")[0] == event.fields["user"]
     assert min(map(len, wanted)) > 10

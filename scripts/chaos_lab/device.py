@@ -116,8 +116,12 @@ class Device:
     def _begin(self, max_s: int | None) -> None:
         client = self.client
         client.session_id = ""  # whatever goes wrong from here on, nothing can be resumed
-        client.bind()
-        client.enable(max_s=max_s)
+        try:
+            client.bind()
+            client.enable(max_s=max_s)
+        except LOST:  # perhaps there was a session that could not be resumed: it is over
+            self.note(told.Leaving(self.now, self.number, self.session, "close"))
+            raise
         again, self._again = self._again, []
         self.session += 1
         self.received, self.is_here = 0, False
@@ -234,9 +238,11 @@ class Device:
         waiting = self._answers[name] = AsyncResult()
         try:
             self.client.send(f"<iq type='{kind}' id='{name}'>{payload}</iq>")
-            with gevent.Timeout(timeout_s, ServerSilent(f"no answer to {name}")):
+            gevent.wait([waiting, self.client.ended], timeout=timeout_s, count=1)
+            if waiting.ready():
                 answer: Element = waiting.get()
-            return answer
+                return answer
+            raise StreamEnded if self.client.ended.is_set() else ServerSilent(f"no answer to {name}")
         finally:
             del self._answers[name]
 

@@ -212,6 +212,8 @@ def _enter_session(book: Book, event: told.Event) -> None:
             book.leaves.append(event)
             book.resent_knowing = False
             _end_span(book, event.at, event.how)
+            if spans and event.how == "close":
+                spans[-1].how = "close"  # what took over from it, and inherited, has ended without a successor
             _end_online(book, event.at)
         case told.Refused():
             book.refusals.append((event, book.cut_at))

@@ -59,6 +59,12 @@ def test_a_session_that_is_replaced_hands_on_what_it_had() -> None:
     assert [] == story.gets(2, 1).found
 
 
+def test_a_session_that_was_lost_before_it_could_be_resumed_hands_nothing_on() -> None:
+    story = Story("steady", "renewer", "steady").comes(3).says(1).taken(1).gets(3, 1).cut(2).leaves(2, "anew")
+
+    assert [] == story.leaves(2, "close").comes(2).found
+
+
 @pytest.mark.parametrize("how", ["close", "expire"])
 def test_what_comes_when_nobody_is_there_waits_for_the_next_who_comes(how: str) -> None:
     story = Story("steady", "leaver").cut(2).leaves(2, how).says(1).taken(1).comes(2)

@@ -21,6 +21,9 @@ MOST_WAITING: Final = 2_000
 
 MOST_BYTES: Final = 16 * 1_048_576
 
+BUSY: Final = 100
+"""operations that wait when Redis cannot keep up for a moment: enough for groups that cost little each"""
+
 LATE_S: Final = 1.0
 """an operation that waits for so long: no more is asked for until Redis has caught up"""
 
@@ -111,6 +114,11 @@ class Pressure:
     def is_silent(self) -> bool:
         """Redis has answered nothing for so long that nobody should begin what waits for an answer."""
         return self.silent_s > SILENT_S
+
+    @property
+    def is_busy(self) -> bool:
+        """More waits than leaves at once: who has much on its way should not get more there."""
+        return self.waiting > BUSY
 
     @property
     def is_crowded(self) -> bool:

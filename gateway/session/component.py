@@ -15,7 +15,7 @@ from gateway.mailbox.model import Grip, Origin
 from gateway.sections import ComponentsSettings, ListenSettings, ServerSettings
 from gateway.session.component_handshake import Handshake
 from gateway.session.connection import BEFORE_AUTHENTICATION, Connection
-from gateway.session.inbound import Arrival
+from gateway.session.inbound import MOST_ARRIVALS, Arrival
 from gateway.session.link import Link
 from gateway.session.node import Node
 from gateway.session.session import Pipe, Session
@@ -105,6 +105,8 @@ class Said:
 
 class ComponentSession(Session):
     """The session of a component whose connection is in this process."""
+
+    fair_share = MOST_ARRIVALS  # it speaks for many
 
     __slots__ = ()
 

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from gateway.session.session import Session
 
 
+MOST_ARRIVALS = 32
+"""stanzas of one client that may be on their way at once; then nothing more is read from its socket"""
+
+FAIR_SHARE = 4
+"""the same while more wait for the store than leave at once: who sends little does not wait for who sends much"""
+
+
 class Arrival:
     """One stanza on its way in: `router.Inbound`."""
 
@@ -160,3 +167,16 @@ class Arrivals:
             if not progress.wait(max(0.0, deadline - time.monotonic())):
                 return False
         return True
+
+
+def hold_back(session: Session) -> None:
+    """Return when the next stanza of this client may be looked at: when it does not make us wait for the store faster
+    than the store answers, and not too much waits for the store in all.
+    """
+    pressure, arrivals = session.node.mailbox.journal.pressure, session.arrivals
+    while not session.is_lost and not session.has_failed:
+        most = session.fair_share if pressure.is_busy else MOST_ARRIVALS
+        if len(arrivals) > most:
+            arrivals.wait_below(most, 1.0)
+        elif pressure.wait_for_room(1.0):
+            return

@@ -20,7 +20,7 @@ from gateway.mailbox.model import Grip
 from gateway.mailbox.settings import SmacksSettings
 from gateway.session.away import end_later
 from gateway.session.cursor import Cursor
-from gateway.session.inbound import AckRequest, Arrival, Arrivals
+from gateway.session.inbound import FAIR_SHARE, AckRequest, Arrival, Arrivals, hold_back
 from gateway.session.node import Node
 from gateway.telemetry import get_logger
 from gateway.xmpp import counter, ns
@@ -29,9 +29,6 @@ from gateway.xmpp.jid import JID, JIDError
 from gateway.xmpp.stanza import Element, error_reply, is_answerable
 
 log = get_logger(__name__)
-
-MOST_ARRIVALS = 32
-"""stanzas of one client that may be on their way at once; then nothing more is read from its socket"""
 
 LAST_WORDS_S = 3.0
 """how long the end of a connection waits for the store, so that the last <a/> can be told"""
@@ -52,6 +49,8 @@ class Pipe(Protocol):
 
 class Session:
     """One session whose socket is in this process. Closed: features keep their state elsewhere."""
+
+    fair_share = FAIR_SHARE
 
     __slots__ = (
         "_pipe",
@@ -171,20 +170,7 @@ class Session:
         except Exception:  # our fault: if it ended the stream, the client would send the stanza again for ever
             log.exception("stanza_failed", session=self.grip.sid, name=element.name)
             self._refuse(element, StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR), arrival)
-        self._hold_back()
-
-    def _hold_back(self) -> None:
-        """Read nothing more from a client that makes us wait for the store faster than the store answers; nor from any
-        while too much waits for the store in all.
-        """
-        pressure = self.node.mailbox.journal.pressure
-        while not self.is_lost and not self.has_failed:
-            if len(self.arrivals) > MOST_ARRIVALS:
-                self.arrivals.wait_below(MOST_ARRIVALS, 1.0)
-            elif not pressure.wait_for_room(1.0):
-                continue
-            else:
-                return
+        hold_back(self)
 
     def _route(self, element: Element, arrival: Arrival) -> None:
         if element.ns != ns.CLIENT:
@@ -263,7 +249,7 @@ class Session:
         """The client sent <r/>. Waits as `receive` does."""
         self.arrivals.add(AckRequest(self, self.inbound))
         self.arrivals.advance()
-        self._hold_back()
+        hold_back(self)
 
     def acknowledge_inbound(self, count: int, told: Callable[[], None] | None = None) -> None:
         """Everything up to `count` has its outcome: keep that, then tell it. Nothing is told before

@@ -21,9 +21,9 @@ from tests.support.processes import DOMAIN, PASSWORD  # noqa: E402
 MOST_UNACKED = 300
 
 
-def flood(name: str, address: Address, recipients: list[str], count: int) -> tuple[int, int]:
+def flood(client: Client, recipients: list[str], count: int) -> tuple[int, int]:
     """How many were sent, and how many of them came back."""
-    client = Client(name, PASSWORD, address, resource="flood")
+    name = client.username
     errors = 0
 
     def look(stanza: Element) -> None:
@@ -31,7 +31,6 @@ def flood(name: str, address: Address, recipients: list[str], count: int) -> tup
         errors += stanza.get("type") == "error"
 
     client.keep, client.on_stanza = False, look
-    client.login(max_s=60)
     for number in range(count):
         for to in recipients:
             client.send_message(to, f"{name} {number}")
@@ -47,7 +46,10 @@ def main() -> None:
     port, cafile, count, *rest = sys.argv[1:]
     at = rest.index("--")
     address = Address("127.0.0.1", int(port), DOMAIN, "direct", cafile)
-    greenlets = [gevent.spawn(flood, name, address, rest[:at], int(count)) for name in rest[at + 1 :]]
+    clients = [Client(name, PASSWORD, address, resource="flood") for name in rest[at + 1 :]]
+    gevent.joinall([gevent.spawn(client.login, max_s=60) for client in clients], raise_error=True)
+    print("ready", flush=True)
+    greenlets = [gevent.spawn(flood, client, rest[:at], int(count)) for client in clients]
     gevent.joinall(greenlets, raise_error=True)
     print(sum(one.value[0] for one in greenlets), sum(one.value[1] for one in greenlets))
 

@@ -100,20 +100,24 @@ class Caretaker:
             return
         started = {session.grip.sid: session for session in registry.all()}
         owned: dict[str, str] = {}
-        for bucket in range(keys.BUCKETS):
+        unknown: set[str] = set()
+        for at in map(keys.bucket_prefix, range(keys.BUCKETS)):
             try:
-                flat = journal.call("FCALL", function("tails"), 1, keys.bucket_prefix(bucket), self._node.name)
+                flat = journal.call("FCALL", function("tails"), 1, at, self._node.name)
             except StoreError as error:
-                log.warning("tails_not_checked", error=str(error))
-                return
+                log.warning("tails_not_checked", bucket=at, error=str(error))
+                if not (journal.is_sharded and journal.is_up):
+                    return
+                unknown.add(at)  # one slot of a cluster is not served: the others go on
+                continue
             for i in range(0, len(flat), 2):
                 sid = flat[i].decode()
-                owned[sid] = keys.bucket_prefix(bucket)
+                owned[sid] = at
                 session = registry.get(sid)
                 if session is not None and flat[i + 1] > session.cursor.sent:
                     session.cursor.reaches(flat[i + 1])
         for sid, session in started.items():
-            if sid not in owned and registry.get(sid) is session:
+            if sid not in owned and session.grip.at not in unknown and registry.get(sid) is session:
                 log.info("session_lost", session=sid)
                 session.lost()
         now = time.monotonic()

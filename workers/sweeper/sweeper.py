@@ -68,8 +68,11 @@ class Sweeper:
             try:
                 self._journal.wait_up(INTERVAL_S)
                 self.round()
-            except StoreUnavailable:
-                self._leases.restart()  # the journal has told the log; it connects again by itself
+            except StoreUnavailable as error:
+                if self._journal.is_sharded and self._journal.is_up:  # one slot of a cluster is not served
+                    log.warning("round_incomplete", error=str(error))
+                else:
+                    self._leases.restart()  # the journal has told the log; it connects again by itself
             except StoreError as error:
                 log.error("round_incomplete", error=str(error))
             except Exception:  # the top of a greenlet: whatever it was, deadlines must go on

@@ -87,8 +87,8 @@ class Refused(_Event, frozen=True, tag="refused"):
 
 
 class Leaving(_Event, frozen=True, tag="leaving"):
-    """From now on the session may be over: "close" (its stream ends in order, or one that replaced it was lost before it
-    could be resumed), "anew" (the next one replaces it), "expire" (it is left alone for longer than it can be resumed).
+    """From now on the session may be over. "close": its stream ends in order, or what replaced it was lost before it
+    could be resumed; "anew": the next one replaces it; "expire": it is left for longer than it can be resumed.
     """
 
     at: float

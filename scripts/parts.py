@@ -15,7 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-SLOWEST_FIRST = ("property", "chaos", "hostile", "interop", "integration", "scenarios")
+SLOWEST_FIRST = ("property", "chaos", "chaos_lab", "hostile", "interop", "integration", "scenarios")
 """what takes longest must not begin last"""
 
 

@@ -20,7 +20,8 @@ log = get_logger(__name__)
 
 _BACKLOG = 4096
 """Connections that the kernel keeps until they are accepted; what Linux allows. When thousands come back at once, those
-beyond it are asked again by TCP, after 1, 3, 7, … s: measured, the last ones waited longer for that than for all else."""
+beyond it are asked again by TCP, after 1, 3, 7, … s: measured, the last ones waited longer for that than for all else.
+"""
 
 _ACCEPTS_IN_A_ROW = 16
 """Connections accepted before others have their turn: a flood must not starve those that are there."""

@@ -26,15 +26,20 @@ class Node:
         self.slots: list[tuple[int, int, int]] = []
         self.epoch = 1
         self.heard: list[list[str]] = []
+        self._clients: list[Any] = []
         self._server = StreamServer(("127.0.0.1", 0), self._serve)
         self._server.start()
         self.port: int = self._server.server_port
         self.asked = 0
 
     def stop(self) -> None:
+        """Nobody is here any more, and connections end."""
         self._server.stop(timeout=0)
+        for client in self._clients:
+            client.close()
 
     def _serve(self, client: Any, _peer: Any) -> None:
+        self._clients.append(client)
         reader = hiredis.Reader(encoding="utf-8", errors="replace")
         queued: list[str] | None = None
         try:

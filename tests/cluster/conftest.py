@@ -13,7 +13,7 @@ from gateway.mailbox.opening import open_journal
 from gateway.mailbox.settings import RedisSettings
 from tests.support.redis_cluster import RedisCluster
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 @pytest.fixture(scope="session")

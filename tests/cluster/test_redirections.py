@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.mailbox.cluster.slots import slot_of
 from gateway.mailbox.errors import StoreCorrupt, StoreFull
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.opening import open_journal
@@ -17,7 +18,7 @@ from gateway.mailbox.settings import RedisSettings
 from tests.cluster.a_node import Node, free_port, nodes
 from tests.support.pieces import eventually
 
-WAIT_S = 20.0
+WAIT_S = 30.0
 
 SLOW, QUICK = "{a}", "{b}"
 """keys in different slots"""
@@ -185,3 +186,21 @@ def test_a_ping_comes_back_behind_everything_before_it_and_from_every_server() -
 
     assert sorted("123xyz") == before
     assert all(["PING"] in node.heard for node in (one, two))
+
+
+def test_a_master_that_stays_away_is_not_waited_for_by_those_who_need_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.mailbox.cluster.journal.PARTIAL_S", 1.0)
+    with nodes(2) as (one, two):
+        for node in (one, two):
+            node.slots = [(0, 8191, one.port), (8192, 16383, two.port)]
+        with a_journal(one.port) as journal:
+            two.stop()
+            journal.submit(lambda _reply: None, "SET", SLOW, "to nobody")
+            eventually(lambda: not journal.is_up, "the loss to be seen")
+            journal.wait_up(WAIT_S)
+            reply = journal.call("SET", QUICK, "to somebody")
+
+    assert (8191 < slot_of(SLOW), 8191 < slot_of(QUICK)) == (True, False)
+    assert b"OK" == reply

@@ -22,6 +22,7 @@ from __future__ import annotations
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -55,7 +56,7 @@ ACL_RULES = (
 )
 """what docs/operations.md tells operators to grant"""
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 @dataclass
@@ -395,7 +396,9 @@ def _tls_before(port: int, certificate: Path, key: Path) -> StreamServer:
         gevent.joinall([gevent.spawn(carry, client, node), gevent.spawn(carry, node, client)])
         node.close()
 
-    front = StreamServer((FRONT, port), serve, certfile=str(certificate), keyfile=str(key))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    front = StreamServer((FRONT, port), serve, ssl_context=context)
     front.start()
     return front
 

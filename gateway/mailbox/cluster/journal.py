@@ -8,7 +8,6 @@ operation looks at keys that it does not name, so that no redirection (ASK) may 
 
 from __future__ import annotations
 
-import random
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +17,12 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from gateway.mailbox import answers, keys, library
-from gateway.mailbox.cluster import topology
+from gateway.mailbox import answers, keys, library, pressure
 from gateway.mailbox.cluster.lanes import Group, Lane, Reason, Setback, Settled, State
 from gateway.mailbox.cluster.proving import Prover
 from gateway.mailbox.cluster.shard import Shard
 from gateway.mailbox.cluster.slots import EVERYWHERE, key_of, slot_of
-from gateway.mailbox.cluster.topology import Topology
+from gateway.mailbox.cluster.survey import Survey
 from gateway.mailbox.dial import Address, Part, packed
 from gateway.mailbox.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from gateway.mailbox.fence import Fence
@@ -44,8 +42,8 @@ TROUBLE_LOOK_S: Final = 0.5
 SILENT_S: Final = 1.0
 """a batch that is on its way for so long is trouble: its master may be dead, and another one in its place"""
 
-OLD_NEWS_S: Final = 10.0
-"""after so long without a node that knows as much as we have heard of, one that knows less is believed"""
+PARTIAL_S: Final = 20.0
+"""a master that is away for so long is not waited for by those who wait for Redis as a whole: the others go on"""
 
 FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 0.3
@@ -64,13 +62,10 @@ class ClusterJournal(Journal):
         self, servers: Servers, *, timeout_s: float = 10.0, fence: Callable[[str], Fence] | None = None
     ) -> None:
         super().__init__(servers.addresses[0], timeout_s=timeout_s)
-        self._seeds = servers.addresses
+        self._survey = Survey(servers.addresses)
         self._new_shard = partial(Shard, timeout_s=timeout_s, fence=fence)
-        self.topology: Topology | None = None
         self.followers: list[Callable[[], None]] = []
         """called whenever somebody else may serve a slot; they must not block"""
-        self._believed_at = 0.0
-        self._hint: Address | None = None
         self._shards: dict[Address, Shard] = {}
         self._lanes: dict[int, Lane] = {}
         self._nowhere = Lane(-1)
@@ -83,6 +78,7 @@ class ClusterJournal(Journal):
             list(self._by_prefix.values()), owner=self.owner, proof=lambda: self.proof, line=self.line
         )
         self._held = 0
+        self._partial_since = time.monotonic()
         self._doubt = Event()
         self._known = Event()
 
@@ -96,7 +92,7 @@ class ClusterJournal(Journal):
 
     def stop(self, flush_s: float = 2.0) -> None:
         """See Journal."""
-        self._idle.wait(flush_s)
+        self._idle.wait(min(flush_s, max(0.0, pressure.SILENT_S - self.pressure.silent_s)))
         if self._runner is not None:
             self._runner.kill(timeout=1)
             self._runner = None
@@ -127,9 +123,8 @@ class ClusterJournal(Journal):
 
     def owner(self, slot: int, timeout_s: float = 0.0) -> Address | None:
         """The master of a slot; None if nobody serves it. Waits `timeout_s` for the cluster to be known at all."""
-        if self.topology is None:
-            self._known.wait(timeout_s)
-        return self.topology.owner(slot) if self.topology else None
+        self._known.wait(timeout_s)
+        return self._survey.known.owner(slot) if self._survey.known else None
 
     def look_again(self) -> None:
         """Somebody found that a master is none, or does not answer."""
@@ -222,8 +217,9 @@ class ClusterJournal(Journal):
         """A master does not answer."""
         kind = StoreMisconfigured if isinstance(why, StoreMisconfigured | ConfigError) else StoreUnavailable
         self._note_loss(kind(f"{shard.address}: {why}"))
-        self.pressure.lost()
-        self._up.clear()
+        self._look_up()
+        if not any(each.is_up for each in self._shards.values()):
+            self.pressure.lost()
         self._doubt.set()
         for lane in self._by_prefix.values():
             if lane.shard is shard:
@@ -257,7 +253,7 @@ class ClusterJournal(Journal):
         lane.state = State.HELD
         self._held += 1
         if setback.why is Reason.MOVED:
-            self._hint = topology.at(self._seeds[0], setback.host_port)
+            self._survey.hint(setback.host_port)
         if setback.why is not Reason.MOVING:
             self._doubt.set()
         pause_s = min(FIRST_PAUSE_S * 2 ** min(lane.setbacks - 1, 10), LONGEST_PAUSE_S)
@@ -296,11 +292,13 @@ class ClusterJournal(Journal):
         while True:
             self._doubt.wait(TROUBLE_LOOK_S)
             self._prover.prove_more(self._shards.values())
+            self._look_up()
             if not (self._doubt.is_set() or self._is_in_trouble or time.monotonic() - looked_at >= LOOK_S):
                 continue
             self._doubt.clear()
             try:
-                self._look()
+                if self._survey.look(self._silent()):
+                    self._follow()
                 looked_at, failed = time.monotonic(), 0
             except (OSError, StoreUnavailable, ConfigError) as error:
                 failed += 1
@@ -315,38 +313,18 @@ class ClusterJournal(Journal):
     def _is_in_trouble(self) -> bool:
         return (
             bool(self._held)
-            or not self._up.is_set()
-            or any(shard.silent_s > SILENT_S for shard in self._shards.values())
+            or not (self._survey.known and self._survey.known.is_whole)
+            or any(not shard.is_up or shard.silent_s > SILENT_S for shard in self._shards.values())
         )
 
-    def _look(self) -> None:
-        """Ask who serves what, and go by it. Raises OSError, StoreUnavailable, ConfigError."""
-        known = self.topology
-        found = topology.ask_around(self._whom_to_ask(), least_epoch=known.epoch if known else 0)
-        now = time.monotonic()
-        if known is not None and found.epoch < known.epoch and now - self._believed_at < OLD_NEWS_S:
-            return
-        self._believed_at = now
-        if known is None or found != known:
-            self.topology = found
-            self._known.set()
-            self._follow(found)
+    def _silent(self) -> list[Address]:
+        return [shard.address for shard in self._shards.values() if not shard.is_up or shard.silent_s > SILENT_S]
 
-    def _whom_to_ask(self) -> Iterator[Address]:
-        """Who was named by a redirection, then everybody in a random order; last those who do not answer us."""
-        hint, self._hint = self._hint, None
-        if hint is not None:
-            yield hint
-        nodes = list(self.topology.nodes if self.topology else ())
-        random.shuffle(nodes)
-        silent = [shard.address for shard in self._shards.values() if not shard.is_up or shard.silent_s > SILENT_S]
-        yield from (node for node in nodes if node not in silent)
-        yield from self._seeds
-        yield from silent
-
-    def _follow(self, found: Topology) -> None:
+    def _follow(self) -> None:
         """Connect to new masters, leave those that are none any more, and hand the lanes over."""
-        former = self._shards
+        former, found = self._shards, self._survey.known
+        assert found is not None
+        self._known.set()
         masters = dict.fromkeys(found.masters)
         self._shards = {each: former.get(each) or self._new_shard(each, self) for each in masters}
         gone = [shard for address, shard in former.items() if address not in masters]
@@ -385,15 +363,20 @@ class ClusterJournal(Journal):
                 self._offer(lane)
 
     def _shard_of(self, slot: int) -> Shard | None:
-        owner = self.topology.owner(slot) if self.topology else None
+        owner = self._survey.known.owner(slot) if self._survey.known else None
         return self._shards.get(owner) if owner else None
 
     def _look_up(self) -> None:
-        """Up is: all slots are served, by masters that let us in."""
-        if self.topology and self.topology.is_whole and all(shard.is_up for shard in self._shards.values()):
-            if not self._up.is_set():
-                self._refused.clear()
-                self._up.set()
-                self.pressure.connected()
+        """Up is: all slots are served, by masters that let us in. What stays away for long is not waited for."""
+        shards, known, now = self._shards.values(), self._survey.known, time.monotonic()
+        if known is not None and known.is_whole and all(shard.is_up for shard in shards):
+            self._partial_since = now
+            is_up = True
         else:
+            is_up = now - self._partial_since > PARTIAL_S and any(shard.is_up for shard in shards)
+        if is_up and not self._up.is_set():
+            self._refused.clear()
+            self._up.set()
+            self.pressure.connected()
+        elif not is_up:
             self._up.clear()

@@ -23,6 +23,9 @@ from gateway.mailbox.errors import StoreUnavailable
 from gateway.mailbox.fence import Fence
 from gateway.mailbox.journal import LARGEST_GROUP, LARGEST_GROUP_BYTES, LONGEST_PAUSE_S
 from gateway.settings import ConfigError
+from gateway.telemetry import get_logger
+
+log = get_logger(__name__)
 
 CONNECT_S: Final = 2.0
 """how long a master may take to let us in: after that, another may have its slots"""
@@ -144,6 +147,11 @@ class Shard:
                 self.is_up = False
                 self._give_back()
                 self._keeper.lost(self, lost)
+            except Exception as fault:  # the top of a greenlet: whatever it was, the lanes go on
+                log.exception("shard_failed", master=str(self.address))
+                self.is_up = False
+                self._give_back()
+                self._keeper.lost(self, fault)
             finally:
                 self.is_up = False
                 if writer is not None:

@@ -21,7 +21,17 @@ from scripts.chaos_lab.report import figures, story, summary
 from scripts.chaos_lab.run import Lab
 from scripts.chaos_lab.tree import BUGS, CannotPlant
 
-PLANTED = {"accounts": 60, "messages": 6000, "kills": 60, "minutes": 1.0, "settle_s": 20.0, "archivers": 0}
+PLANTED = {
+    "gateways": 3,
+    "push": 1,
+    "sweepers": 1,
+    "archivers": 0,
+    "accounts": 40,
+    "messages": 4000,
+    "kills": 25,
+    "minutes": 0.75,
+    "settle_s": 20.0,
+}
 """what a run of `plant` is if nothing else is asked for: enough for each bug within two minutes"""
 
 TOLD = 5

@@ -83,7 +83,9 @@ class Nemesis:
         """No more of it: what is paused goes on, and links are whole."""
         if self._links is not None:
             self._links.kill()
-        gevent.joinall(self._pauses, timeout=20)
+        with gevent.Timeout(40, False):
+            while waiting := [pause for pause in self._pauses if not pause.ready()]:
+                gevent.joinall(waiting)
         gevent.killall(self._pauses)
         self._proxy.heal()
 
@@ -115,10 +117,16 @@ class Nemesis:
         return []
 
     def _strike_store(self, strike: Strike) -> None:
-        rng = random.Random(strike.luck)
-        blows = self._cluster.store.blows(rng)
-        fitting = [blow for blow in blows if blow.is_kill == (strike.way != PAUSE)] or blows
-        blow = rng.choice(fitting)
+        """Beside all others: it may have to be waited for."""
+        self._pauses.append(gevent.spawn(self._strike_store_when_it_can, strike))
+
+    def _strike_store_when_it_can(self, strike: Strike) -> None:
+        rng, until = random.Random(strike.luck), self._history.now + WAIT_S
+        while not (blows := self._cluster.store.blows(rng)):
+            if self._history.now > until:
+                return
+            gevent.sleep(0.2)
+        blow = rng.choice([blow for blow in blows if blow.is_kill == (strike.way != PAUSE)] or blows)
         self.kills += blow.is_kill
         self._during(blow.name, "redis", blow.strike)
 

@@ -37,7 +37,7 @@ class Store(Protocol):
         ...
 
     def blows(self, rng: random.Random) -> list[Blow]:
-        """What can be done to it now, each as likely as the others."""
+        """What can be done to it now, each as likely as the others; nothing while it recovers from the last one."""
         ...
 
     def stop(self) -> None:

@@ -102,7 +102,7 @@ def add_app(
     click.echo(f"{file}: [push.apps.{name}] is written")
     if is_new:
         click.echo(f"the new VAPID key is {fields['vapid_key_file']}: keep a copy, every subscription is bound to it")
-    return _checked(all_files, name, is_known=bool(former))
+    return _checked(all_files, name)
 
 
 def _in_order(fields: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _place(file: Path, name: str, fields: dict[str, Any], *, replace: bool) -> N
             fields[setting] = str(placing.place(Path(fields[setting]), directory, app=name, replace=replace))
 
 
-def _checked(all_files: tuple[Path, ...], name: str, *, is_known: bool) -> int:
+def _checked(all_files: tuple[Path, ...], name: str) -> int:
     """What `config check` says of the whole, and what comes next."""
     try:
         settings = load(sections(), files=all_files, environ=os.environ)
@@ -192,8 +192,6 @@ def _checked(all_files: tuple[Path, ...], name: str, *, is_known: bool) -> int:
         return 1
     click.echo(f"{all_files[-1]}: no faults found")
     click.echo("Next:")
-    if not is_known:
-        click.echo("- if Wakegate runs, restart its gateways one by one, so that clients may register for the app")
-    click.echo("- send SIGHUP to running push workers (not to `wakegate up`): they follow the configuration at once")
+    click.echo("- if Wakegate runs: wakegate reload (or SIGHUP to each gateway and push worker), no restart is needed")
     click.echo(f"- wakegate push test {name} DEVICE_TOKEN")
     return 0

@@ -16,6 +16,7 @@ from gateway.demo.stream import STREAM_ERROR, StreamEnded, condition_of
 from gateway.mailbox.membership import Membership, NodeNameTaken, members
 from gateway.session.caretaker import TAILS_S
 from tests.nodes.house import House, a_house
+from tests.scenarios.sleepers import enable
 from tests.support.phone import Phone
 from tests.support.pieces import eventually
 
@@ -27,6 +28,7 @@ LOCATION = "xmpp1.example.org:5222"
 MORE = (
     f"[push]\noffered_grace = 3600\n[smacks]\nlocation = '{LOCATION}'\n[nodes]\nlease = {LEASE_S}\ndrain_rate = 1000\n"
 )
+NEW_APP = "[push.apps.new]\nprovider = 'fcm'\nservice_account_file = 'none'\n"
 ELSEWHERE = ["xmpp2.example.org:5222", "[2001:db8::3]:5222"]
 SLOWLY = 10
 """sessions a second"""
@@ -168,6 +170,21 @@ def _last_error(phone: Phone) -> tuple[float, str]:
     error = phone.stream_error()
     host = error.findtext("{urn:ietf:params:xml:ns:xmpp-streams}see-other-host") or condition_of(error)
     return time.monotonic(), host
+
+
+def test_a_reload_lets_clients_register_for_an_app_that_is_new_and_a_fault_changes_nothing(house: House) -> None:
+    phone = house.phones(1)[0]
+    before = enable(phone, app="new")
+    house.write(f"[nodes]\nlease = 'soon'\n{NEW_APP}")
+    house.supervisor.reload()
+    eventually(lambda: house.log().count("configuration_not_reloaded") == 2, "both to refuse")
+    while_faulty = enable(phone, app="new")
+    reloads = house.log().count("configuration_reloaded")
+    house.write(f"{MORE}{NEW_APP}")
+    house.supervisor.reload()
+    eventually(lambda: house.log().count("configuration_reloaded") == reloads + 2, "both to reload")
+
+    assert ("item-not-found", "item-not-found", "") == (before, while_faulty, enable(phone, app="new"))
 
 
 def test_a_client_is_told_where_to_resume_first(house: House) -> None:

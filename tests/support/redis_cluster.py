@@ -19,31 +19,25 @@ that the cluster announces. A node's death is seen after `node_timeout_ms`; a re
 
 from __future__ import annotations
 
-import random
 import signal
-import socket
-import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-import gevent
 import redis
 from gevent.server import StreamServer
 
 from gateway.mailbox.embedded import find_server
 from gateway.process import dies_with_parent
 from gateway.transports.self_signed import self_signed
+from tests.support.loopback import FRONT, lasting_ports, tls_before
 
 SLOTS = 16384
-
-FRONT = "127.0.0.2"
-"""where TLS ends"""
 
 USER, PASSWORD = "wakegate", "cluster secret/1"
 
@@ -106,14 +100,14 @@ class RedisCluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.tls:
             self.certificate, self._key = self_signed(self.folder, [FRONT])
-        with _free_ports(2 * self.masters * (1 + self.replicas)) as ports:
+        with lasting_ports(2 * self.masters * (1 + self.replicas)) as ports:
             pairs = list(zip(ports[::2], ports[1::2], strict=True))
         for port, bus_port in pairs:
             node = ClusterNode(port, bus_port, self.folder / str(port))
             self.nodes.append(node)
             self._launch(node)
             if self.tls:
-                self._fronts.append(_tls_before(port, self.certificate, self._key))
+                self._fronts.append(tls_before(port, self.certificate, self._key))
         self._form()
         self.wait_ok()
 
@@ -375,48 +369,3 @@ def _met(client: Any) -> Iterator[int]:
 def _is_in_sync(client: Any) -> bool:
     role = client.execute_command("ROLE")
     return bool(role[0] == b"master" or role[3] == b"connected")
-
-
-def _tls_before(port: int, certificate: Path, key: Path) -> StreamServer:
-    """Hands on what comes to the same port of the node itself."""
-
-    def carry(source: Any, sink: Any) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        for end in (source, sink):
-            with suppress(OSError):
-                socket.socket.shutdown(end, socket.SHUT_RDWR)
-
-    def serve(client: Any, _peer: Any) -> None:
-        try:
-            node = socket.create_connection(("127.0.0.1", port))
-        except OSError:
-            return
-        gevent.joinall([gevent.spawn(carry, client, node), gevent.spawn(carry, node, client)])
-        node.close()
-
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
-    front = StreamServer((FRONT, port), serve, ssl_context=context)
-    front.start()
-    return front
-
-
-@contextmanager
-def _free_ports(count: int) -> Iterator[list[int]]:
-    """Ports that nobody has, below those that the system gives to connections: they stay free while a node is dead."""
-    probes: list[socket.socket] = []
-    try:
-        while len(probes) < count:
-            probe = socket.socket()
-            try:
-                probe.bind(("127.0.0.1", random.randrange(11_000, 32_000)))
-            except OSError:
-                probe.close()
-            else:
-                probes.append(probe)
-        yield [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()

@@ -38,7 +38,9 @@ class Accounts:
 
     def credentials(self, user: str) -> dict[str, str] | None:
         """The account's fields, with `disabled` if it is; or None when there is no such account."""
-        flat = self._journal.call("FCALL", function("credentials"), 1, keys.prefix(user), user)
+        flat = self._journal.call(
+            "FCALL", function("credentials"), 1, keys.prefix(user), user, timeout_s=self._journal.answer_timeout_s
+        )
         return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)} or None
 
     def decoy_secret(self) -> bytes:

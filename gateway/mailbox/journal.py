@@ -67,8 +67,8 @@ class Journal:
         self._source = redis_url.source(source)
         self._fence = fence
         self._timeout_s = timeout_s
-        self.call_timeout_s = timeout_s
-        """how long `call` waits, unless it is told; longer than `timeout_s`, it outlasts a new connection"""
+        self.answer_timeout_s = self.call_timeout_s = timeout_s
+        """`call` waits for `call_timeout_s`, unless it is told; longer than the other, it outlasts a connection"""
         self._queued: deque[Waiting] = deque()
         self._sent: deque[Waiting] = deque()
         self._wake = Event()

@@ -245,7 +245,7 @@ class Mailbox:
         at = keys.prefix(user)
         reply = self.journal.call(
             "FCALL", _FCALL["bind"], 1, at, user, resource, sid, self.node, owner, jid_xml, user_xml,
-            self._most_sessions, self._kept_old, *self.limits,
+            self._most_sessions, self._kept_old, *self.limits, timeout_s=self.journal.answer_timeout_s,
         )  # fmt: skip
         if reply[0] != b"ok":
             return str(reply[0].decode())
@@ -313,8 +313,11 @@ class Mailbox:
     def resume(self, *, user: str, sid: str, h: int, owner: str) -> Resumed | NotResumed:
         """Take a session over, on whatever node it was; `h` as on the wire. Of two at once exactly one wins."""
         at = keys.prefix(user)
-        epoch = self.journal.call("FCALL", _FCALL["peek"], 1, at, sid) or b"0"
-        reply = self.journal.call("FCALL", _FCALL["resume"], 1, at, user, sid, epoch, h, self.node, owner, *self.limits)
+        at_most_s = self.journal.answer_timeout_s  # nobody is let in who would have to wait at once
+        epoch = self.journal.call("FCALL", _FCALL["peek"], 1, at, sid, timeout_s=at_most_s) or b"0"
+        reply = self.journal.call(
+            "FCALL", _FCALL["resume"], 1, at, user, sid, epoch, h, self.node, owner, *self.limits, timeout_s=at_most_s
+        )
         if reply[0] == b"gone":
             return NotResumed(h=reply[1])
         if reply[0] == b"too-high":

@@ -103,7 +103,8 @@ class Caretaker:
         unknown: set[str] = set()
         for at in map(keys.bucket_prefix, range(keys.BUCKETS)):
             try:
-                flat = journal.call("FCALL", function("tails"), 1, at, self._node.name)
+                tails = function("tails")
+                flat = journal.call("FCALL", tails, 1, at, self._node.name, timeout_s=journal.answer_timeout_s)
             except StoreError as error:
                 log.warning("tails_not_checked", bucket=at, error=str(error))
                 if not (journal.is_sharded and journal.is_up):

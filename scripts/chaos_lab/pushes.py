@@ -54,9 +54,9 @@ def _waited(ledger: Ledger) -> dict[int, list[tuple[float, float]]]:
 def _not_woken(
     book: Book, waited: list[tuple[float, float]], held_up: list[tuple[float, float]]
 ) -> Iterator[tuple[str, int, str]]:
-    """Rule 11: only what looked for itself can have found something that nobody woke it for."""
+    """Rule 11: only who looked without a push can have found something that nobody woke it for."""
     for start, end, why in book.sleeps:
-        if why != "timer":
+        if why == "push":
             continue
         found = [taken for taken, came in waited if came >= end and taken < end]
         if not found:

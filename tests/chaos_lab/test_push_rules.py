@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.chaos_lab.stories import Story
 
 TOKEN = "aa" * 32
@@ -18,8 +20,9 @@ def test_a_device_that_is_woken_in_time_breaks_no_rule() -> None:
     assert [] == story.found
 
 
-def test_a_device_that_had_to_look_for_itself_was_not_woken() -> None:
-    story = asleep().later(40.0).wakes("timer").gets(2, 1)
+@pytest.mark.parametrize("why", ["timer", "end"])
+def test_a_device_that_had_to_look_for_itself_was_not_woken(why: str) -> None:
+    story = asleep().later(40.0).wakes(why).gets(2, 1)
 
     assert [("asleep", 0, 2)] == story.broken
 

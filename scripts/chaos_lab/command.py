@@ -41,7 +41,6 @@ TOLD = 5
 def main(words: Sequence[str] | None = None) -> int:
     """Answers the exit status: 0 nothing is wrong, 1 a rule was broken, 2 the run itself failed."""
     options = _parser().parse_args(words)
-    logging.getLogger("gateway").setLevel(logging.ERROR)  # of this process, which also asks the store now and then
     if options.command == "check":
         return 1 if check(Path(options.history)) else 0
     status = run(_plan(options))
@@ -53,6 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def run(plan: Plan) -> int:
     """One run, and its check."""
+    logging.getLogger("gateway").setLevel(logging.ERROR)  # of this process, which also asks the store now and then
     print(plan.command, flush=True)
     began = time.monotonic()
     try:
@@ -75,6 +75,8 @@ def check(file: Path) -> list[Violation]:
     """Check a history and print what comes of it; the breaches."""
     ledger = Ledger.of(history.read(file))
     found = list(violations(ledger))
+    if ledger.counted is None:
+        found.append(Violation("unsettled", 0, 0, "the history has no end: the run was broken off"))
     for line in figures(ledger):
         print(line)
     for line in summary(found):

@@ -199,6 +199,11 @@ class StreamParser:
         """Let expat see more bytes; events and the error are left in their places."""
         if self._closed:
             return
+        if (
+            not self._primer and b"\0" in data
+        ):  # expat would guess UTF-16 from the first two bytes, whatever it was told
+            self._error = StreamError(StreamCondition.UNSUPPORTED_ENCODING, "no UTF-16")
+            return
         if self._depth <= 1 and not self._source:
             # White space need not wake a parked parser, and expat wants the XML declaration at the very start.
             data = data.lstrip(SPACE)

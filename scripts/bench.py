@@ -278,7 +278,10 @@ def main() -> None:
     """Run what was chosen and print one line each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "what", nargs="*", default=["saturated", "paced", "memory", "memory-tls", "logins", "resumes", "contacts"]
+        "what",
+        nargs="*",
+        default=["saturated", "paced", "memory", "memory-tls", "logins", "resumes", "contacts"],
+        help="these by default; also archive, push and push-…; or one of sessions, gateways, costs",
     )
     parser.add_argument("--messages", type=int, default=20000)
     parser.add_argument("--clients", type=int, default=200)

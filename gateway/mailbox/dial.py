@@ -147,6 +147,8 @@ def dial(address: Address, timeout_s: float, *, connect_s: float | None = None) 
     try:
         if address.password:
             ask(connection, "AUTH", address.username, address.password)
+        elif address.tls:
+            ask(connection, "PING")
         if address.db:
             ask(connection, "SELECT", address.db)
         connection.settimeout(timeout_s)
@@ -212,6 +214,9 @@ def _connect(address: Address, timeout_s: float) -> socket.socket:
     except ssl.SSLError as error:
         connection.close()
         raise _tls_fault(address, error) from error
+    except TimeoutError as error:
+        connection.close()
+        raise StoreUnavailable(f"{address} did not answer in the TLS handshake: is it one that speaks TLS?") from error
     except BaseException:
         connection.close()
         raise

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gevent
+import pytest
 
 from gateway.mailbox import keys, library
 from gateway.mailbox.cluster.journal import ClusterJournal
 from gateway.mailbox.cluster.slots import slot_of
+from gateway.mailbox.dial import Part
 from gateway.mailbox.errors import StoreMisconfigured
 from gateway.mailbox.opening import open_journal
 from gateway.mailbox.settings import RedisSettings
@@ -22,12 +27,16 @@ from tests.support.redis_cluster import ACL_RULES, RedisCluster
 
 BUCKETS = range(0, keys.BUCKETS, 4)
 
+MOST_WAITING = 300
+"""operations in a bucket, as clients wait for acknowledgements"""
+
 
 class Load:
-    """Appends numbers to a list in each of some buckets, and looks that they are answered in order, and well."""
+    """Adds numbers to something in each of some buckets, and looks that they are answered in order, and well."""
 
-    def __init__(self, journal: ClusterJournal) -> None:
+    def __init__(self, journal: ClusterJournal, command: Callable[[int, int], tuple[Part, ...]] | None = None) -> None:
         self.journal = journal
+        self._command = command or (lambda bucket, number: ("ZADD", self.key(bucket), number, number))
         self.sent = dict.fromkeys(BUCKETS, 0)
         self.answered = dict.fromkeys(BUCKETS, 0)
         self.wrong: list[Any] = []
@@ -35,9 +44,11 @@ class Load:
     def run(self) -> None:
         while True:
             for bucket in BUCKETS:
+                if self.sent[bucket] - self.answered[bucket] > MOST_WAITING:
+                    continue
                 self.sent[bucket] += 1
                 number = self.sent[bucket]
-                self.journal.submit(partial(self._note, bucket, number), "ZADD", self.key(bucket), number, number)
+                self.journal.submit(partial(self._note, bucket, number), *self._command(bucket, number))
             gevent.sleep(0.01)
 
     def _note(self, bucket: int, number: int, reply: Any) -> None:
@@ -122,6 +133,60 @@ def test_a_master_that_stands_still_is_left_for_its_replica(cluster: RedisCluste
         load.moves_on()
 
     assert promoted is not former
+
+
+APPEND = """\
+local list, n = KEYS[1] .. 'numbers', tonumber(ARGV[1])
+local last = redis.call('LLEN', list)
+if n == last + 1 then redis.call('RPUSH', list, n) end
+return n <= last + 1 and 1 or redis.error_reply('GAP after ' .. last)
+"""
+"""As operations are: its key is a prefix under which nothing is, it may be done twice, and tells when one was lost."""
+
+
+class Storm:
+    """What may happen to a cluster, one thing at a time."""
+
+    def __init__(self, cluster: RedisCluster, seed: int) -> None:
+        self._cluster = cluster
+        self._random = random.Random(seed)
+
+    def blow(self) -> None:
+        part = self._random.randrange(self._cluster.masters)
+        self._random.choice((self._kill, self._pause, self._cluster.fail_over, self._migrate))(part)
+        self._cluster.wait_ok()
+        self._cluster.wait_in_sync()
+
+    def _kill(self, part: int) -> None:
+        former = self._cluster.kill_master(part)
+        self._cluster.wait_ok()
+        self._cluster.restart(former)
+
+    def _pause(self, part: int) -> None:
+        self._cluster.pause(part)
+        gevent.sleep(self._random.uniform(0.5, 5.0))
+        self._cluster.resume()
+
+    def _migrate(self, part: int) -> None:
+        slot = slot_of(keys.bucket_prefix(self._random.randrange(keys.BUCKETS)))
+        self._cluster.migrate(slot, part, pause_s=self._random.choice((0.0, 0.2)))
+
+
+@pytest.mark.skipif("WAKEGATE_STORM_S" not in os.environ, reason="by hand: WAKEGATE_STORM_S=100, in seconds")
+def test_a_storm_leaves_everything_in_order(cluster: RedisCluster) -> None:
+    storm = Storm(cluster, seed=int(os.environ.get("WAKEGATE_SEED", "1")))
+    deadline = time.monotonic() + float(os.environ["WAKEGATE_STORM_S"])
+    with a_journal(cluster, replicas=1) as journal:
+        load = Load(journal, command=lambda bucket, n: ("EVAL", APPEND, 1, keys.bucket_prefix(bucket), n))
+        runner = gevent.spawn(load.run)
+        while time.monotonic() < deadline:
+            storm.blow()
+        runner.kill()
+        eventually(lambda: load.answered == load.sent, "all answers", WAIT_S)
+        kept = {bucket: journal.call("LRANGE", load.key(bucket), 0, -1) for bucket in BUCKETS}
+
+    assert [] == load.wrong
+    assert {bucket: [b"%d" % n for n in range(1, load.sent[bucket] + 1)] for bucket in BUCKETS} == kept
 
 
 def test_it_says_at_once_that_a_password_is_wrong(cluster: RedisCluster) -> None:

@@ -22,7 +22,6 @@ from gateway.xmpp.sasl.credentials import derive
 from tests.support.phone import Phone, close_phones
 from tests.support.processes import PASSWORD, Account
 
-PATIENCE_S = 4.0
 TIMEOUT_S = 1.0
 """after so long without an answer the journal connects anew; clients stay"""
 
@@ -30,12 +29,12 @@ TIMEOUT_S = 1.0
 class House:
     """`gateway` on `redis`, with accounts that `account` makes as they are needed."""
 
-    def __init__(self, directory: Path, **sections: dict[str, Any]) -> None:
+    def __init__(self, directory: Path, *, patience_s: float = 60.0, **sections: dict[str, Any]) -> None:
         self.server = EmbeddedServer(directory, appendfsync="no")
         self.server.start()
         self.redis = redis.Redis.from_url(self.server.url)
         listen = {"c2s": ["127.0.0.1:0"], "c2s_tls": [], "websocket": [], "web": []}
-        own = {"url": self.server.url, "patience": PATIENCE_S, "timeout_s": TIMEOUT_S}
+        own = {"url": self.server.url, "patience": patience_s, "timeout_s": TIMEOUT_S}
         self.gateway = Gateway.build(
             read(overrides={"server": {"data_dir": str(directory)}, "redis": own, "listen": listen, **sections})
         )

@@ -1,11 +1,14 @@
 """Redis has reached its maxmemory: what would need room is refused to who asked, what makes room goes on."""
 
+from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import pytest
+import redis
 
 from gateway.demo.stream import condition_of
 from gateway.mailbox import keys, nodes
+from gateway.mailbox.embedded import EmbeddedServer
 from gateway.mailbox.memory import memory_of
 from tests.store.conftest import House, eventually
 from tests.support.phone import Phone, sm, stanza
@@ -149,3 +152,15 @@ def test_operators_see_how_full_redis_is_and_whether_it_would_rather_forget(hous
     assert (0, True) == (before.limit_bytes, before.is_safe)
     assert (512 << 20, "allkeys-lru", False) == (line.limit_bytes, line.policy, line.is_safe)
     assert 100_000 < line.used_bytes < 512 << 20
+
+
+def test_the_embedded_server_has_the_limit_that_is_set_and_throws_nothing_away(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path, maxmemory_mib=64)
+    server.start()
+    try:
+        with redis.Redis.from_url(server.url) as client:
+            found = client.config_get("maxmemory*")
+    finally:
+        server.stop()
+
+    assert (str(64 << 20), "noeviction") == (found["maxmemory"], found["maxmemory-policy"])

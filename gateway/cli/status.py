@@ -53,6 +53,8 @@ def as_text(found: dict[str, Any]) -> str:
     )
     lines.append(f"messages         {found['messages_waiting']} waiting")
     lines.append(f"fates            {_counts(found['fates'])}")
+    if found["lost"]["sessions"]:
+        lines.append(f"LOST BY REDIS    {_counts(found['lost'])}: docs/durability.md")
     oldest = "" if push["oldest_event_s"] is None else f", the oldest for {push['oldest_event_s']} s"
     lines.append(f"push events      {push['events_waiting']} waiting{oldest}; {push['retries']} to be tried again")
     lines.append(f"dead letters     {push['dead_letters']}")

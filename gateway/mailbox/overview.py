@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from gateway.mailbox import keys, nodes
+from gateway.mailbox import keys, nodes, timeline
 from gateway.mailbox.accounts import Accounts
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.limit_reports import LimitReport, reports
@@ -60,6 +60,8 @@ class Overview:
     components: dict[str, bool]
     limits: dict[str, LimitReport]
     memory: tuple[Memory, ...] = ()
+    losses: Mapping[str, int] = field(default_factory=dict)
+    """what Redis has lost of what clients were told, ever: docs/durability.md"""
 
     @property
     def live(self) -> int:
@@ -90,6 +92,7 @@ class Overview:
             "outbox": census.outbox,
             "fates": dict(sorted(census.fates.items())),
             "messages_waiting": self.waiting_messages,
+            "lost": dict(sorted(self.losses.items())),
             "push": {
                 "events_waiting": census.events,
                 "oldest_event_s": None if self.oldest_event_s is None else round(self.oldest_event_s, 1),
@@ -126,6 +129,7 @@ def collect(journal: Journal, now: float, components: Iterable[str] = ()) -> Ove
         components={domain: _is_connected(journal, domain) for domain in components},
         limits=reports(journal, owned),
         memory=memory_of(journal),
+        losses=timeline.losses(journal.call_all),
     )
 
 

@@ -126,6 +126,17 @@ def survey(converse: Converse, run_id: str, nodes: Sequence[str], prefixes: Sequ
     return sum(max(0, n) for n in found)
 
 
+def losses(converse: Converse) -> dict[str, int]:
+    """What Redis has lost of what clients were told, ever. `acknowledged`: stanzas to their senders; `delivered`:
+    positions written to sockets; `sessions`: that ended by it. Raises StoreError.
+    """
+    found = {"acknowledged": 0, "delivered": 0, "sessions": 0}
+    for flat in converse([("HGETALL", keys.key(keys.bucket_prefix(each), "losses")) for each in range(keys.BUCKETS)]):
+        for i in range(0, len(flat), 2):
+            found[flat[i].decode()] += int(flat[i + 1])
+    return found
+
+
 def known_nodes(converse: Converse) -> list[str]:
     """Gateways that may own sessions, dead ones included. Raises OSError, StoreUnavailable."""
     [names] = converse([("HKEYS", keys.NODES)])

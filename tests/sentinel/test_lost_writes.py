@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.status import as_text
 from gateway.mailbox import keys, timeline
 from gateway.mailbox.dial import ask_all
 from gateway.mailbox.model import NotResumed, Origin, Resumed
+from gateway.mailbox.overview import collect
 from gateway.mailbox.redis_url import source
 from gateway.mailbox.timeline import Claim, Verdict
 from tests.mailbox.world import JULIET, Client, World, a_message, a_world
@@ -188,3 +190,15 @@ def test_a_server_is_surveyed_once_for_each_of_its_starts(disk: OldDisk, world: 
     deliver(world, "3")
     with a_world(world.url, node="n2"):
         assert "2" == phone.marks()["kept"]
+
+
+def test_losses_are_on_the_page_that_operators_look_at(disk: OldDisk, world: World) -> None:
+    phone = phone_in(world)
+    disk.keep()
+    phone.handled(9)
+    restored(disk, world)
+    verified(world, Claim(phone.grip, sent=4, acked=2, told=9))
+    found = collect(world.journal, 0.0)
+
+    assert {"acknowledged": 4, "delivered": 2, "sessions": 1} == found.losses
+    assert "LOST BY REDIS" in as_text(found.to_json())

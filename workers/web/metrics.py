@@ -42,6 +42,8 @@ class _Families(Collector):
         ends = {fate: count for fate, count in census.fates.items() if fate != ACCEPTED}
         yield counters("messages_ended", "Accepted messages by what became of them.", "fate", ends)
         yield gauge("messages_waiting", "Accepted messages without a fate yet.", found.waiting_messages)
+        what = "What Redis has lost of what clients were told, after a failover or a power cut."
+        yield counters("writes_lost", what, "what", found.losses)
         yield gauge("outbox_stanzas", "Stanzas that wait to be returned to their senders.", census.outbox)
         yield from push_metrics.families(found)
         yield gauge("archives", "Accounts that have an archive.", found.archive.accounts)

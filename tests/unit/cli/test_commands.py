@@ -229,11 +229,11 @@ def test_a_check_of_a_file_prints_every_fault(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_check_knows_what_cannot_be_connected_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "c.toml").write_text('[redis]\nurl = "redis+cluster://a:1"\n')
+    (tmp_path / "c.toml").write_text('[redis]\nurl = "redis+cluster://a:1/2"\n')
     status = wakegate_exits("config", "check", str(tmp_path / "c.toml"))
 
     assert 1 == status
-    assert "not supported yet" in capsys.readouterr().err
+    assert "redis.url: a cluster has only database 0" in capsys.readouterr().err
 
 
 def test_a_check_finds_files_that_cannot_be_used_wherever_they_are_named(

@@ -51,6 +51,9 @@ log = get_logger(__name__)
 REDIS_AT_START_S = 30.0
 """how long a start waits for Redis, which may be starting itself"""
 
+LOOK_AROUND_S = 0.5
+"""how often one that lets its clients go looks whether there is still somebody to whom they can go"""
+
 FLUSH_S = 2.0
 """how long a stop waits for what the journal still has to write"""
 
@@ -225,10 +228,20 @@ class Gateway:
     def _drain(self) -> None:
         """End every connection. Raises StoreUnavailable when Redis is away: a sweeper will find the sessions later."""
         others = not self.is_replaced and self.membership.begin_to_leave(STORE_AWAY_S / 2)
-        Drain(self.node, in_waves=others, hurry=self.hurry).run()
+        alone = gevent.spawn(self._hurry_when_alone) if others else None
+        try:
+            Drain(self.node, in_waves=others, hurry=self.hurry).run()
+        finally:
+            gevent.killall([alone] if alone else [])
         self.journal.wait_up(STORE_AWAY_S)
         if not self.is_replaced:
             self.membership.leave()
+
+    def _hurry_when_alone(self) -> None:
+        """Several that are told to end at once know of each other a moment later only."""
+        while self.membership.others_stay(STORE_AWAY_S / 2):
+            gevent.sleep(LOOK_AROUND_S)
+        self.hurry.set()
 
     def end_wanted(self) -> None:
         """Somebody asks for the end; asked twice, without waves."""

@@ -126,14 +126,16 @@ class Membership:
         self._journal.submit(known, "HGET", keys.NODE_MEMBERS, self._node)
 
     def begin_to_leave(self, timeout_s: float) -> bool:
-        """Tell the others that this one goes. Answers whether any stays; None is known of when Redis does not say so in
-        `timeout_s`.
-        """
+        """Tell the others that this one goes. Answers as `others_stay` does."""
         self._self = replace(self._self, is_leaving=True)
+        self._journal.submit(_ignore, *self._introduction())
+        return self.others_stay(timeout_s)
+
+    def others_stay(self, timeout_s: float) -> bool:
+        """Whether there is a gateway that is not about to leave; none is known when Redis is silent for `timeout_s`."""
         try:
-            _, said, dead, beats = self._journal.call_all(
+            said, dead, beats = self._journal.call_all(
                 (
-                    self._introduction(),
                     ("HGETALL", keys.NODE_MEMBERS),
                     ("SMEMBERS", keys.DEAD_NODES),
                     ("HKEYS", keys.NODES),
@@ -141,7 +143,7 @@ class Membership:
                 timeout_s=timeout_s,
             )
         except StoreError as error:
-            log.warning("leaving_not_told", error=str(error))
+            log.warning("others_not_known", error=str(error))
             return False
         leaving = {said[i] for i in range(0, len(said), 2) if Member.read(said[i + 1]).is_leaving}
         return bool(set(beats) - set(dead) - leaving - {self._node.encode()})

@@ -315,8 +315,9 @@ def _holder(path: Path) -> str:
 
 
 def _private_directory(path: Path) -> None:
-    """Make a directory ours alone: everything is in its files, and whoever reaches its socket may do anything. In a shared
-    temporary directory somebody may have been there first.
+    """Make a directory ours alone: everything is in its files, and whoever reaches its socket may do anything.
+
+    In a shared temporary directory somebody may have been there first.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.lstat()

@@ -55,7 +55,8 @@ register('bind', function(keys, args)
   local p, user, resource, sid, node = keys[1], args[1], args[2], args[3], args[4]
   local key = K.session(p, sid)
   local known = redis.call('HMGET', key, 'bound_at', 'replaced', 'replaced_node')
-  if known[1] then   -- the same request, sent again after a lost connection
+  if known[1] then   -- the same request, sent again after a lost connection: its client was told nothing so far
+    redis.call('HDEL', key, 'kept')
     return { 'ok', tonumber(known[1]), known[2], known[3] }
   end
   if redis.call('EXISTS', K.account(p, user)) == 0 then return { 'no-account' } end
@@ -170,7 +171,10 @@ register('resume', function(keys, args)
       tonumber(v[6]), tonumber(v[7]) }
   end
   if v[1] ~= '1' then return { 'unknown' } end
-  if v[3] == args[6] then return answer(v[8]) end   -- the same request, sent again after a lost connection
+  if v[3] == args[6] then   -- the same request, sent again after a lost connection: its client was told nothing so far
+    redis.call('HDEL', key, 'kept')
+    return answer(v[8])
+  end
   if s.epoch ~= args[3] and s.state ~= ASLEEP then return { 'lost' } end   -- a dead node's was only reaped meanwhile
   local base = tonumber(v[7])
   local h = s.acked + (tonumber(args[4]) + base - s.acked) % 4294967296

@@ -37,6 +37,7 @@ register('component', function(keys, args)
   local s, former = session_of(p, domain), ''
   if s then
     local v = redis.call('HMGET', K.session(p, s.sid), 'owner', 'bound_at', 'former_node')
+    redis.call('HDEL', K.session(p, s.sid), 'kept')   -- a connection that begins was told nothing so far
     if v[1] == owner then return answer(s, tonumber(v[2]), v[3]) end   -- sent again after a lost connection
     if s.state == LIVE and s.epoch ~= args[6] then return { 'conflict', s.sid, tonumber(s.epoch), s.node } end
     former, s.epoch = s.node, tostring(tonumber(s.epoch) + 1)

@@ -1,0 +1,70 @@
+"""A bind, or a resumption, whose answer Redis' death swallowed, and which was sent again: no write was lost by that.
+
+(What was looked at when Redis came back knew nothing of such a session; its mark must not end it when Redis dies the
+next time.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.mailbox import keys
+from gateway.mailbox.model import Bound, Grip, Resumed
+from gateway.mailbox.timeline import Claim, Verdict
+from tests.mailbox.world import JULIET, World, a_message, a_world
+from tests.sentinel.old_disk import OldDisk, an_old_disk
+from tests.sentinel.test_lost_writes import restored, verified
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[OldDisk]:
+    with an_old_disk(tmp_path) as disk:
+        yield disk
+
+
+@pytest.fixture
+def world(disk: OldDisk) -> Iterator[World]:
+    with a_world(disk.server.url) as world:
+        world.account()
+        world.redis.hset(keys.NODES, world.node, 1)
+        yield world
+
+
+def bind(world: World) -> Grip:
+    """Always the same request."""
+    bound = world.mailbox.bind(
+        user=JULIET, resource="phone", sid="s1", owner="o1", jid_xml=f"{JULIET}/phone", user_xml=JULIET
+    )
+    assert isinstance(bound, Bound)
+    return bound.grip
+
+
+def test_a_session_whose_bind_was_sent_again_outlives_the_next_death(disk: OldDisk, world: World) -> None:
+    bind(world)
+    disk.keep()
+    restored(disk, world)
+    grip = bind(world)
+    world.deliver(a_message("1"), to="phone")
+    disk.keep()
+    restored(disk, world)
+
+    assert [Verdict("ok", 1, 0, 1)] == verified(world, Claim(grip, sent=1, acked=0, told=0))
+
+
+def test_a_session_whose_resumption_was_sent_again_outlives_the_next_death(disk: OldDisk, world: World) -> None:
+    phone = world.client()
+    world.deliver(a_message("1"))
+    phone.hibernate()
+    phone.resume(1, owner="o1")
+    disk.keep()
+    restored(disk, world)
+    resumed = phone.resume(1, owner="o1")
+    world.deliver(a_message("2"))
+    disk.keep()
+    restored(disk, world)
+
+    assert isinstance(resumed, Resumed)
+    assert [Verdict("ok", 2, 0, 2)] == verified(world, Claim(resumed.grip, sent=2, acked=1, told=0))

@@ -199,11 +199,6 @@ class StreamParser:
         """Let expat see more bytes; events and the error are left in their places."""
         if self._closed:
             return
-        if (
-            not self._primer and b"\0" in data
-        ):  # expat would guess UTF-16 from the first two bytes, whatever it was told
-            self._error = StreamError(StreamCondition.UNSUPPORTED_ENCODING, "no UTF-16")
-            return
         if self._depth <= 1 and not self._source:
             # White space need not wake a parked parser, and expat wants the XML declaration at the very start.
             data = data.lstrip(SPACE)
@@ -217,6 +212,9 @@ class StreamParser:
             self._source += data
         else:
             self._source = data
+        if not self._primer and self._source[1:2] == b"\0":  # expat would guess UTF-16, whatever it was told
+            self._error = StreamError(StreamCondition.UNSUPPORTED_ENCODING, "no UTF-16")
+            return
         if self._scanner is not None and not self._scanner.ends_in(data):
             self._check_size()
             return

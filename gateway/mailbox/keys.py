@@ -157,7 +157,9 @@ KEYS: dict[str, Key] = {
         "again:{}", "string", "the message push of this device, by its digest, that waits for a retry", "until then"
     ),
     "wake_slot": Key("wakeslot", "string", "when (ms) the next device of a dead gateway is woken", "seconds"),
-    "transferring": Key("trs", "zset", "account that has transfers -> ms when the first was written", "until confirmed"),
+    "transferring": Key(
+        "trs", "zset", "account that has transfers -> ms when the first was written", "until confirmed"
+    ),
     "outbox": Key("out", "stream", "stanzas to bounce or to hand to another mailbox", "until delivered"),
     "timeline": Key("line", "string", "run id of the Redis on which this bucket was surveyed last", "for ever"),
     "losses": Key("losses", "hash", "what Redis has lost of what clients were told -> how many, ever", "for ever"),

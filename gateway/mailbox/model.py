@@ -39,8 +39,8 @@ class Delivery:
 
     `archive_id`: what the recipient's archive calls the stanza, which carries it as a stanza-id then (XEP-0359); "" if
     it was not archived. `copies`: where carbon copies were appended, for the recipient's other devices or the sender's.
-    `answered`: the position at which the error for the sender is queued already (0: it waits; -1: there was no room), or
-    None if the caller has to see to it.
+    `answered`: the position at which the error for the sender is queued already (0: it waits; -1: there was no room),
+    or None if the caller has to see to it.
     """
 
     status: Status

@@ -54,7 +54,7 @@ def measure(host: Server, crowds: Sequence[Any], clients: int, messages: int, sh
     used = sum(spent.cpu.values()) / spent.took_s
     allowed = f", {share:g} of a core each" if share else ""
     show(
-        f"{len(host.gateways)} gateways{allowed}",
+        f"gateways: {len(host.gateways)}{allowed}",
         f"{many / spent.took_s:.0f} messages/s; {used:.2f} cores busy with it",
     )
     show("", spent.per(many))

@@ -40,7 +40,11 @@ TOLD = 5
 
 def main(words: Sequence[str] | None = None) -> int:
     """Answers the exit status: 0 nothing is wrong, 1 a rule was broken, 2 the run itself failed."""
-    options = _parser().parse_args(words)
+    parser, planted = _parser()
+    options = parser.parse_args(words)
+    if options.command == "plant":
+        planted.set_defaults(**BUGS[options.bug].strikes)
+        options = parser.parse_args(words)
     if options.command == "check":
         return 1 if check(Path(options.history)) else 0
     status = run(_plan(options))
@@ -104,7 +108,8 @@ def _plan(options: argparse.Namespace) -> Plan:
     return Plan(directory=directory, **{**chosen, "victims": tuple(options.victims)})
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """The whole, and that of `plant`."""
     parser = argparse.ArgumentParser(prog="scripts/chaos", description="See docs/chaos.md.")
     commands = parser.add_subparsers(dest="command", required=True)
     again = commands.add_parser("check", help="check the history of a run once more")
@@ -115,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     planted.add_argument("bug", choices=list(BUGS))
     _add_run_options(planted)
     planted.set_defaults(**PLANTED)
-    return parser
+    return parser, planted
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -130,6 +135,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait-replicas", type=int, default=default.wait_replicas, help="with Sentinel or a cluster")
     parser.add_argument("--push-grace-s", type=float, default=default.push_grace_s)
     parser.add_argument("--victims", nargs="+", choices=list(VICTIMS), default=default.victims, help="who is struck")
+    parser.add_argument("--pauses", type=int, default=default.pauses, help="to ten kills about so many pauses")
     parser.add_argument("--unpaused", action="store_true", help="no process is stopped for a while (SIGSTOP)")
     parser.add_argument("--source", type=Path, default=default.source, help="run the code below this directory")
     parser.add_argument("--directory", help="keep everything there; default: a new temporary directory")

@@ -23,7 +23,7 @@ from gateway.xmpp import ns
 from scripts.chaos_lab import history as told
 from scripts.chaos_lab.history import History, Way
 
-PATIENCE_S = 12.0
+PATIENCE_S = 6.0
 """a client that hears nothing for so long after it asked takes its link for lost"""
 
 PATIENT = 5

@@ -18,7 +18,6 @@ from scripts.chaos_lab.processes import Part
 from scripts.chaos_lab.proxy import Proxy
 
 KILL, TERM, PAUSE = "kill", "term", "pause"
-WAYS: Final = {KILL: 10, TERM: 2, PAUSE: 2}
 
 SERVED_S: Final = 2.0
 """a process that has not served for so long is left alone"""
@@ -50,7 +49,7 @@ def schedule(plan: Plan, rng: random.Random) -> list[Strike]:
     killed = 0
     while killed < plan.kills:
         victim = rng.choices(plan.victims, weights)[0]
-        way = rng.choices(list(WAYS), list(WAYS.values()))[0]
+        way = rng.choices((KILL, TERM, PAUSE), (10, 2, plan.pauses))[0]
         strike = Strike(rng.uniform(0.03, 0.97) * plan.seconds, victim, way, rng.uniform(2.0, 15.0), rng.random())
         if way != PAUSE or not plan.unpaused:
             found.append(strike)

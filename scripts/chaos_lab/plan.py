@@ -36,6 +36,8 @@ class Plan:
     """of Sentinel and a cluster: so many replicas have what is acknowledged"""
     victims: tuple[str, ...] = tuple(VICTIMS)
     """which kinds of processes are struck"""
+    pauses: int = 2
+    """to ten kills and two SIGTERMs, about so many pauses"""
     unpaused: bool = False
     """No SIGSTOP: on a machine that is shared by others, or slow."""
     bug: str = ""
@@ -56,5 +58,6 @@ class Plan:
         words += [word for name in names for word in (f"--{name}", str(getattr(self, name)))]
         words += ["--wait-replicas", str(self.wait_replicas)] if self.redis != "single" else []
         words += ["--victims", *self.victims] if self.victims != tuple(VICTIMS) else []
+        words += ["--pauses", str(self.pauses)] if self.pauses != Plan.pauses else []
         words += ["--unpaused"] if self.unpaused else []
         return " ".join(["scripts/chaos", *words, "--minutes", f"{self.minutes:g}", "--seed", str(self.seed)])

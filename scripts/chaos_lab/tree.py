@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +28,8 @@ class Bug:
 
     what: str
     edits: tuple[Edit, ...]
+    strikes: Mapping[str, object] = field(default_factory=dict)
+    """what of the plan brings it out"""
 
 
 OWNED = "return session_of(p, sid, v, v[12])"
@@ -52,6 +54,7 @@ BUGS: Mapping[str, Bug] = {
             Edit("gateway/mailbox/lua/30_queue.lua", "if v[1] ~= args[2] or v[2] == ENDING", "if v[2] == ENDING"),
             Edit("gateway/mailbox/lua/60_end.lua", "if not s or s.epoch ~= args[2] then", "if not s then"),
         ),
+        {"victims": ("gateway",), "pauses": 20, "kills": 12},
     ),
     "offline-deleted-on-write": Bug(
         "what waited offline is forgotten when the socket takes it, not when the client acknowledges it",

@@ -21,7 +21,7 @@ from gateway.mailbox.archive_ids import LATEST, ms_of, to_text
 from gateway.mailbox.archives import Kept
 from gateway.mailbox.mailbox import Mailbox
 from gateway.mailbox.model import Grip
-from gateway.sections import ServerSettings
+from gateway.sections import LimitSettings, ServerSettings
 from gateway.settings import Settings
 from gateway.xmpp import ns
 from gateway.xmpp.delay import stamp
@@ -70,7 +70,7 @@ def asker(redis_url: str, tmp_path: Path) -> Iterator[tuple[Asker, ArchiveWorld]
     with a_world(redis_url) as mailboxes:
         mailboxes.account()
         settings = Settings({"archive": ArchiveSettings(default_page=5, largest_page=8),
-                             "server": ServerSettings(data_dir=tmp_path)})  # fmt: skip
+                             "server": ServerSettings(data_dir=tmp_path), "limits": LimitSettings()})  # fmt: skip
         store = store_of(settings)
         asker = Asker(mailboxes.client(), settings, mailboxes.mailbox)
         yield asker, ArchiveWorld(mailboxes, store)
@@ -213,7 +213,9 @@ def test_any_query_gets_what_the_standard_says(asker: tuple[Asker, ArchiveWorld]
 def test_a_full_queue_gets_a_shorter_page_and_then_a_word(redis_url: str, tmp_path: Path) -> None:
     with a_world(redis_url, queue=10) as mailboxes:
         mailboxes.account()
-        settings_ = Settings({"archive": ArchiveSettings(), "server": ServerSettings(data_dir=tmp_path)})
+        settings_ = Settings({
+            "archive": ArchiveSettings(), "server": ServerSettings(data_dir=tmp_path), "limits": LimitSettings()
+        })  # fmt: skip
         asker = Asker(mailboxes.client(), settings_, mailboxes.mailbox)
         ArchiveWorld(mailboxes, store_of(settings_)).put(numbered(30))
         names = [to_text(entry.id) for entry in numbered(30)]

@@ -187,7 +187,11 @@ class LimitSettings:
         help="A process that runs so late, for two seconds on end, binds no new sessions, but resumes; 0 = never.",
     )
     overload_waiting: int = setting(
-        5000, unit="operations", least=0, most=1000000, help="The same when Redis owes it so many answers; 0 = never."
+        1500,
+        unit="operations",
+        least=0,
+        most=1000000,
+        help="The same when Redis owes it so many answers; 0 = never. At 2000 nothing more is read from anybody.",
     )
     address_handshakes: list[int] = setting([50, 1000], unit=RATE_UNIT, most=2, help="TLS handshakes with one address.")
     address_failed_logins: list[int] = setting(

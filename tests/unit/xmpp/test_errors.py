@@ -9,13 +9,16 @@ from gateway.xmpp.errors import (
     ErrorType,
     SaslCondition,
     SaslFailure,
+    SeeOtherHost,
     StanzaCondition,
     StanzaError,
     StreamCondition,
     StreamError,
     blocked_by_you,
     handled_count_too_high,
+    memory_full,
     roster_full,
+    store_away,
 )
 
 
@@ -83,3 +86,17 @@ def test_whoever_writes_to_somebody_he_blocks_is_told_why() -> None:
 
 def test_a_full_roster_asks_to_wait() -> None:
     assert b"<error type='wait'><resource-constraint " in roster_full().to_bytes()
+
+
+def test_a_client_is_told_where_to_go_on() -> None:
+    found = SeeOtherHost("chat.example:5222 <&>").to_bytes()
+
+    assert (
+        b"<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>chat.example:5222 &lt;&amp;&gt;"
+        b"</see-other-host></stream:error>"
+    ) == found
+
+
+def test_who_finds_no_room_may_try_again_and_whose_store_is_away_may_resume() -> None:
+    assert b"<error type='wait'><resource-constraint " in memory_full().to_bytes()
+    assert StreamCondition.INTERNAL_SERVER_ERROR == store_away().condition

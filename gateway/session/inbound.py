@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_ARRIVALS = 32
 """stanzas of one client that may be on their way at once; then nothing more is read from its socket"""
 
-FAIR_SHARE = 4
+FAIR_SHARE = 16
 """the same while more wait for the store than leave at once: who sends little does not wait for who sends much"""
 
 
@@ -177,6 +177,6 @@ def hold_back(session: Session) -> None:
     while not session.is_lost and not session.has_failed:
         most = session.fair_share if pressure.is_busy else MOST_ARRIVALS
         if len(arrivals) > most:
-            arrivals.wait_below(most, 1.0)
+            arrivals.wait_below(most // 2, 1.0)  # to be woken for each single one would cost as much as the stanza
         elif pressure.wait_for_room(1.0):
             return

@@ -235,7 +235,7 @@ class Gateway:
             gevent.killall([alone] if alone else [])
         self.journal.wait_up(STORE_AWAY_S)
         if not self.is_replaced:
-            self.membership.leave()
+            self.membership.leave(STORE_AWAY_S)
 
     def _hurry_when_alone(self) -> None:
         """Several that are told to end at once know of each other a moment later only."""

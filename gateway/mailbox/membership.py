@@ -148,9 +148,9 @@ class Membership:
         leaving = {said[i] for i in range(0, len(said), 2) if Member.read(said[i + 1]).is_leaving}
         return bool(set(beats) - set(dead) - leaving - {self._node.encode()})
 
-    def leave(self) -> None:
-        """This one is gone in good order; its sessions hibernate already. Raises StoreError."""
-        nodes.leave(self._journal, self._node)
+    def leave(self, timeout_s: float) -> None:
+        """This one is gone in good order; its sessions hibernate already. Raises StoreError, after `timeout_s` too."""
+        nodes.leave(self._journal, self._node, timeout_s)
 
 
 def _ignore(_reply: Any) -> None:

@@ -42,10 +42,11 @@ def heartbeat(journal: Journal, node: str, done: Callback) -> None:
     journal.submit(done, "FCALL", function("beat"), 1, keys.NODES, node)
 
 
-def leave(journal: Journal, node: str) -> None:
-    """`node` stops in good order; its sessions hibernate already."""
-    journal.call("HDEL", keys.NODES, node)
-    journal.call("HDEL", keys.NODE_MEMBERS, node)
+def leave(journal: Journal, node: str, timeout_s: float) -> None:
+    """`node` stops in good order; its sessions hibernate already. Raises StoreUnavailable after `timeout_s`: who stops
+    must not wait for a Redis that went a moment ago.
+    """
+    journal.call_all((("HDEL", keys.NODES, node), ("HDEL", keys.NODE_MEMBERS, node)), timeout_s=timeout_s)
 
 
 def declare_dead(journal: Journal, node: str) -> None:

@@ -114,7 +114,7 @@ def test_a_demo_that_is_stopped_leaves_no_process_and_no_file(place: Path) -> No
         _, errors = demo.communicate(timeout=60)
 
     assert (130, "wakegate: stopped; nothing is left behind\n") == (demo.returncode, errors)
-    assert [] == [process for process in family if is_running(process)]
+    assert [] == [process.cmdline() for process in family if is_running(process)]
     assert [] == list(place.iterdir())
 
 
@@ -127,7 +127,7 @@ def test_a_demo_whose_server_ends_says_so_and_leaves_nothing(place: Path) -> Non
     assert 1 == demo.returncode
     assert "wrong: " in output and "Promises were broken." in output
     assert "The end of the server's log" in errors
-    assert [] == [process for process in family if is_running(process)]
+    assert [] == [process.cmdline() for process in family if is_running(process)]
     assert [] == list(place.iterdir())
 
 

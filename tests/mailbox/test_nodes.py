@@ -63,7 +63,7 @@ def test_a_nodes_number_moves_and_is_forgotten(world: World) -> None:
     nodes.declare_dead(world.journal, "n2")
     alive, dead = nodes.heartbeats(world.journal), nodes.declared_dead(world.journal)
     nodes.forget(world.journal, "n2")
-    nodes.leave(world.journal, "n1")
+    nodes.leave(world.journal, "n1", 10)
 
     assert ({"n1": 3}, {"n2"}) == (alive, dead)
     assert ({}, set()) == (nodes.heartbeats(world.journal), nodes.declared_dead(world.journal))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import gevent
 import pytest
@@ -50,7 +51,7 @@ def test_a_name_is_refused_while_its_owner_beats(journal: Journal) -> None:
 
 
 def test_the_name_of_one_that_was_declared_dead_or_has_left_is_free_at_once(journal: Journal) -> None:
-    for leave in (nodes.declare_dead, nodes.leave):
+    for leave in (nodes.declare_dead, partial(nodes.leave, timeout_s=10)):
         owner = a_member(journal)
         owner.join()
         owner.beat(never)

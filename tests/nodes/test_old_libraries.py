@@ -61,7 +61,7 @@ def test_a_library_that_a_gateway_of_another_build_uses_stays(
     for hour in range(3):
         libraries.look(hour * KEEP_S)
     while_used = loaded(journal)
-    leave(journal, "old-gateway")
+    leave(journal, "old-gateway", 10)
     for hour in range(3, 5):
         libraries.look(hour * KEEP_S)
 

@@ -17,7 +17,7 @@ from tests.chaos.test_gateway_killed import resume_when_it_is_back
 from tests.support.processes import Server, running
 from tests.support.runners import Library, runner
 
-ROUNDS = int(os.environ.get("WAKEGATE_FOREIGN_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("WAKEGATE_FOREIGN_ROUNDS", "1"))
 A_ROUND = 10
 
 

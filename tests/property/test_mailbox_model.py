@@ -178,7 +178,7 @@ def names(copies: list[Copy]) -> list[tuple[str, bytes, bool]]:
     return [(copy.message.kind, copy.message.body, copy.is_late) for copy in copies]
 
 
-EXAMPLES = int(os.environ.get("WAKEGATE_MODEL_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("WAKEGATE_MODEL_EXAMPLES", "10"))
 
 
 @pytest.mark.parametrize(

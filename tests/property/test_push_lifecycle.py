@@ -16,7 +16,7 @@ from tests.property.push_devices import BUCKET, NODE, NURSE
 from tests.property.push_parts import Device
 from tests.property.push_workers import Workers
 
-EXAMPLES = int(os.environ.get("WAKEGATE_PUSH_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("WAKEGATE_PUSH_EXAMPLES", "15"))
 
 TURNS = 50
 """in so many everything has come to its end"""

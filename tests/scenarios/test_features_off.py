@@ -24,9 +24,18 @@ SETS: dict[str, frozenset[str]] = {
     "all": ALL,
     "all but disco and ping": ALL - {"disco", "ping"},
     "carbons and archive": frozenset({"carbons", "mam", "mam-preferences"}),
-    "client state, offline messages": frozenset({"csi", "offline", "offline-retrieval"}),
-    "eventing, blocking": frozenset(
-        {"pep", "caps", "avatar-conversion", "bookmarks-conversion", "displayed", "blocking"}
+    "client state, offline messages, eventing, blocking": frozenset(
+        {
+            "csi",
+            "offline",
+            "offline-retrieval",
+            "pep",
+            "caps",
+            "avatar-conversion",
+            "bookmarks-conversion",
+            "displayed",
+            "blocking",
+        }
     ),
 }
 

@@ -44,6 +44,7 @@ BUGS: Mapping[str, Bug] = {
                 "        self._pipe.write(b\"<a xmlns='urn:xmpp:sm:3' h='%d'/>\" % counter.wire(self.inbound))\n",
             ),
         ),
+        {"victims": ("redis", "gateway"), "pauses": 6, "kills": 24},
     ),
     "no-epoch-check": Bug(
         "whoever once had a session may go on using it, though another connection has it now",
@@ -54,7 +55,7 @@ BUGS: Mapping[str, Bug] = {
             Edit("gateway/mailbox/lua/30_queue.lua", "if v[1] ~= args[2] or v[2] == ENDING", "if v[2] == ENDING"),
             Edit("gateway/mailbox/lua/60_end.lua", "if not s or s.epoch ~= args[2] then", "if not s then"),
         ),
-        {"victims": ("gateway",), "pauses": 20, "kills": 12},
+        {"victims": ("gateway",), "pauses": 30, "kills": 6},
     ),
     "offline-deleted-on-write": Bug(
         "what waited offline is forgotten when the socket takes it, not when the client acknowledges it",

@@ -10,20 +10,20 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import sys  # noqa: E402 - what is imported before the patch would stay unpatched
-import tempfile  # noqa: E402
-import time  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
 
-import psutil  # noqa: E402
-from gevent.event import Event  # noqa: E402
+import psutil
+from gevent.event import Event
 
-from gateway.mailbox.fence import Fence  # noqa: E402
-from gateway.mailbox.journal import Journal  # noqa: E402
-from gateway.mailbox.model import Delivery  # noqa: E402
-from tests.mailbox.world import JULIET, Client, World  # noqa: E402
-from tests.support.redis_sentinel import RedisSentinel  # noqa: E402
+from gateway.mailbox.fence import Fence
+from gateway.mailbox.journal import Journal
+from gateway.mailbox.model import Delivery
+from tests.mailbox.world import JULIET, Client, World
+from tests.support.redis_sentinel import RedisSentinel
 
 SECONDS = 5.0
 IN_FLIGHT = 100
@@ -47,7 +47,7 @@ class Stream:
         self._until, self._left = time.monotonic() + seconds, most
         for _ in range(self._width):
             self._next()
-        self._over.wait()
+        self._over.wait(seconds + 60)
 
     def _next(self) -> None:
         self._left -= 1

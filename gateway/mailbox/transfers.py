@@ -79,7 +79,8 @@ class Transfer:
     @property
     def stanza(self) -> bytes:
         """What is delivered."""
-        return bytes(self.arguments[11])  # type: ignore[arg-type]  # a stanza is always bytes
+        found = self.arguments[11]
+        return found if isinstance(found, bytes) else str(found).encode()
 
 
 class Transfers:

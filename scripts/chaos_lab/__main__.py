@@ -4,9 +4,9 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import sys  # noqa: E402 - what is imported before the patch would stay unpatched
+import sys
 
-from scripts.chaos_lab.command import main  # noqa: E402
+from scripts.chaos_lab.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

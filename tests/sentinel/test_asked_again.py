@@ -6,31 +6,11 @@ next time.)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from gateway.mailbox import keys
 from gateway.mailbox.model import Bound, Grip, Resumed
 from gateway.mailbox.timeline import Claim, Verdict
-from tests.mailbox.world import JULIET, World, a_message, a_world
-from tests.sentinel.old_disk import OldDisk, an_old_disk
+from tests.mailbox.world import JULIET, World, a_message
+from tests.sentinel.old_disk import OldDisk
 from tests.sentinel.test_lost_writes import restored, verified
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[OldDisk]:
-    with an_old_disk(tmp_path) as disk:
-        yield disk
-
-
-@pytest.fixture
-def world(disk: OldDisk) -> Iterator[World]:
-    with a_world(disk.server.url) as world:
-        world.account()
-        world.redis.hset(keys.NODES, world.node, 1)
-        yield world
 
 
 def bind(world: World) -> Grip:

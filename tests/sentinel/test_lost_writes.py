@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from gateway.cli.status import as_text
-from gateway.mailbox import keys, timeline
+from gateway.mailbox import timeline
 from gateway.mailbox.dial import ask_all
 from gateway.mailbox.model import NotResumed, Origin, Resumed
 from gateway.mailbox.overview import collect
 from gateway.mailbox.redis_url import source
 from gateway.mailbox.timeline import Claim, Verdict
 from tests.mailbox.world import JULIET, Client, World, a_message, a_world
-from tests.sentinel.old_disk import OldDisk, an_old_disk
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[OldDisk]:
-    with an_old_disk(tmp_path) as disk:
-        yield disk
-
-
-@pytest.fixture
-def world(disk: OldDisk) -> Iterator[World]:
-    with a_world(disk.server.url) as world:
-        world.account()
-        world.redis.hset(keys.NODES, world.node, 1)
-        yield world
+from tests.sentinel.old_disk import OldDisk
 
 
 def verified(world: World, *claims: Claim, node: str = "") -> list[Verdict]:

@@ -23,6 +23,13 @@ from gateway.telemetry import get_logger
 
 log = get_logger(__name__)
 
+_RAISE = """
+local found = tonumber(redis.call('GET', KEYS[1]) or 0)
+if found < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+return found
+"""
+"""the version of what is stored only rises, whoever starts at the same moment; answers what it was"""
+
 POLL_S = 0.1
 
 
@@ -93,14 +100,12 @@ class Membership:
         return ("FCALL", library.function("introduce"), 1, keys.NODE_MEMBERS, self._node, self._self.written())
 
     def _check_version(self) -> None:
-        found = int(self._journal.call("GET", keys.DATA_VERSION) or 0)
+        found = int(self._journal.call("EVAL", _RAISE, 1, keys.DATA_VERSION, library.VERSION))
         if found > library.VERSION:
             raise DataTooNew(
                 f"redis.url: what is stored there has version {found}, this build knows {library.VERSION}: go on with "
                 "the newer build, or restore a backup from before it"
             )
-        if found < library.VERSION:
-            self._journal.call("SET", keys.DATA_VERSION, library.VERSION)
 
     def _lives(self) -> bool:
         if self._node in nodes.declared_dead(self._journal):

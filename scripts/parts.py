@@ -9,10 +9,12 @@ the exit status is 1 if any part failed.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 SLOWEST_FIRST = (
@@ -43,14 +45,28 @@ def parts_of(files: list[Path], most: int) -> list[list[Path]]:
     return parts
 
 
-def run(part: list[Path], arguments: list[str]) -> tuple[list[Path], int, float, str]:
+@dataclass(frozen=True)
+class Done:
+    """A pytest that has ended: seconds on the clock and of CPU, those of the processes included that it started."""
+
+    status: int
+    took_s: float
+    cpu_s: float
+    output: str
+
+
+def run(part: list[Path], arguments: list[str]) -> Done:
     """One pytest."""
     began = time.monotonic()
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", *arguments, *map(str, part)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
-    return part, done.returncode, time.monotonic() - began, done.stdout
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return Done(process.returncode, time.monotonic() - began, used.ru_utime + used.ru_stime, output)
 
 
 def main() -> int:
@@ -62,17 +78,19 @@ def main() -> int:
     options, arguments = parser.parse_known_args()
     failed: list[str] = []
     with ThreadPoolExecutor(options.processes) as pool:
-        pending = [pool.submit(run, part, arguments) for part in parts_of(files_below(options.paths), options.files)]
-        for one in pending:
-            part, status, seconds, output = one.result()
-            print(f"== {part[0]} and {len(part) - 1} more: {seconds:.0f} s, exit status {status}", flush=True)
-            if status:
-                failed += [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))] or [
+        parts = parts_of(files_below(options.paths), options.files)
+        pending = [pool.submit(run, part, arguments) for part in parts]
+        for part, one in zip(parts, pending, strict=True):
+            done = one.result()
+            cost = f"{done.took_s:.0f} s, {done.cpu_s:.0f} s of CPU"
+            print(f"== {part[0]} and {len(part) - 1} more: {cost}, exit status {done.status}", flush=True)
+            if done.status:
+                failed += [line for line in done.output.splitlines() if line.startswith(("FAILED", "ERROR"))] or [
                     str(part[0])
                 ]
-                print(output, flush=True)
+                print(done.output, flush=True)
             else:
-                print(output.strip().splitlines()[-1], flush=True)
+                print(done.output.strip().splitlines()[-1], flush=True)
     print("\n".join(failed) if failed else "all parts passed")
     return 1 if failed else 0
 

@@ -4,12 +4,15 @@ PostgreSQL from greenlets, since psycopg waits cooperatively.
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import gevent
 import sqlalchemy as sa
+from gevent import monkey
 from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
@@ -23,6 +26,11 @@ T = TypeVar("T")
 
 CONNECTIONS: Final = 8
 """to PostgreSQL, per process; more queries wait"""
+
+WAL_PAUSE_S: Final = 0.02
+
+_thread_sleep: Final[Callable[[float], None]] = monkey.get_original("time", "sleep")
+"""SQLite's thread has no greenlets"""
 
 MOST_STEPS: Final = 2
 """A piece of work ends after so many times the timeout: to connect, and to be done."""
@@ -107,7 +115,8 @@ class Database:
             # WAL: who reads is not held up by the one who writes. What was committed survives the death of the process
             # with either mode of synchronous, and with FULL a power cut as well: Redis forgets after the commit.
             # What is deleted is overwritten: somebody wanted it gone.
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+            _write_ahead(connection, self._timeout_s)
+            for pragma in ("synchronous=FULL", "secure_delete=ON"):
                 connection.execute(f"PRAGMA {pragma}")
 
         sa.event.listen(engine, "connect", connected)
@@ -127,6 +136,20 @@ class Database:
                 "application_name": "wakegate",
             },
         )
+
+
+def _write_ahead(connection: Any, timeout_s: float) -> None:
+    """Of several that make a new file WAL at once, SQLite refuses all but one, without its usual wait."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            _thread_sleep(WAL_PAUSE_S)
+        else:
+            return
 
 
 def _caught(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:

@@ -8,8 +8,10 @@ waits in the senders' own send buffers.
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Final
 
+import gevent
 from gevent.event import Event
 
 from gateway.telemetry import get_logger
@@ -21,14 +23,21 @@ MOST_WAITING: Final = 2_000
 
 MOST_BYTES: Final = 16 * 1_048_576
 
-BUSY: Final = 100
-"""operations that wait when Redis cannot keep up for a moment: enough for groups that cost little each"""
+BUSY: Final = 48
+"""operations that wait when what somebody sends who sends little would wait for long behind them: enough for groups
+that cost little each
+"""
+
+COURTEOUS_S: Final = 1.0
+"""so long after the last stanza of such a one, those who send much do so in turns, and only up to BUSY"""
 
 LATE_S: Final = 1.0
 """an operation that waits for so long: no more is asked for until Redis has caught up"""
 
 FEW: Final = 300
-"""operations that may always wait, as many as leave together: else a slow Redis would be idle between two groups"""
+"""operations that may always wait if nobody sends little, as many as leave together: else a slow Redis would be idle
+between two groups
+"""
 
 SILENT_S: Final = 3.0
 """no answer for so long: nothing new is begun that would have to wait for one"""
@@ -41,8 +50,8 @@ class Pressure:
     """Counts what one journal was asked and what it has answered. Answers may come in another order."""
 
     __slots__ = (
-        "_asked_at", "_heard_at", "_lost_at", "_marked_at", "_marked_by", "_room", "_taken", "_told_at", "bytes",
-        "delay_s", "refused", "waiting",
+        "_asked_at", "_courteous_until", "_heard_at", "_lost_at", "_marked_at", "_marked_by", "_room", "_taken", "_told_at", "_turns",
+        "bytes", "delay_s", "refused", "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -60,6 +69,8 @@ class Pressure:
         self._asked_at = self._heard_at = time.monotonic()
         self._lost_at = 0.0
         self._room = Event()
+        self._turns: deque[Event] = deque()
+        self._courteous_until = 0.0
         self._told_at = -TOLD_EVERY_S
 
     def asked(self, size: int) -> None:
@@ -85,6 +96,7 @@ class Pressure:
         if not self.is_crowded:
             self._room.set()
             self._room.clear()
+        self._next_turn()
 
     def lost(self) -> None:
         """The connection is gone, or Redis refuses everything for the moment."""
@@ -117,8 +129,17 @@ class Pressure:
 
     @property
     def is_busy(self) -> bool:
-        """More waits than leaves at once: who has much on its way should not get more there."""
+        """What is submitted now waits behind much else."""
         return self.waiting > BUSY
+
+    def came_from_few(self) -> None:
+        """A stanza came, while it is busy, of somebody who sends little: to be called for each."""
+        self._courteous_until = time.monotonic() + COURTEOUS_S
+
+    @property
+    def goes_by_turns(self) -> bool:
+        """Who has much on its way should not add to it before its turn."""
+        return self.waiting > FEW or (self.waiting > BUSY and time.monotonic() < self._courteous_until)
 
     @property
     def is_crowded(self) -> bool:
@@ -137,3 +158,19 @@ class Pressure:
         if self.is_crowded:
             self._room.wait(timeout_s)
         return not self.is_crowded
+
+    def wait_for_turn(self, timeout_s: float) -> None:
+        """Wait until `goes_by_turns` ends, and all who waited for that earlier had their turn; or for `timeout_s` seconds."""
+        turn = Event()
+        self._turns.append(turn)
+        try:
+            turn.wait(timeout_s)
+        finally:
+            if not turn.is_set():
+                self._turns.remove(turn)
+
+    def _next_turn(self) -> None:
+        """One after another: the next when the one before has submitted what it had, if there is room still."""
+        if self._turns and not self.goes_by_turns:
+            self._turns.popleft().set()
+            gevent.get_hub().loop.run_callback(self._next_turn)

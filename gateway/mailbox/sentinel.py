@@ -110,13 +110,20 @@ class SentinelSource:
 
     @staticmethod
     def _connect(address: Address, timeout_s: float) -> socket.socket:
-        """Raises StoreUnavailable when it is no master, or cannot be reached."""
+        """Raises StoreUnavailable when it is no master, cannot be reached, or hangs: the system of a process that hangs
+        still takes connections, so the first answer has to come as soon as the connection.
+        """
+        soon_s = min(CONNECT_S, timeout_s)
         try:
-            connection = dial(address, timeout_s, connect_s=min(CONNECT_S, timeout_s))
+            connection = dial(address, soon_s)
         except OSError as error:
             raise StoreUnavailable(f"{address}: {error}") from error
         try:
             role = ask(connection, "ROLE")[0].decode()
+            connection.settimeout(timeout_s)
+        except OSError as error:
+            connection.close()
+            raise StoreUnavailable(f"{address}: {error}") from error
         except BaseException:
             connection.close()
             raise

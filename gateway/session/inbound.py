@@ -16,14 +16,18 @@ from gevent.event import Event
 from gateway.mailbox.model import Origin
 
 if TYPE_CHECKING:
+    from gateway.mailbox.pressure import Pressure
     from gateway.session.session import Session
 
 
 MOST_ARRIVALS = 32
 """stanzas of one client that may be on their way at once; then nothing more is read from its socket"""
 
-FAIR_SHARE = 16
-"""the same while more wait for the store than leave at once: who sends little does not wait for who sends much"""
+FAIR_SHARE = 4
+"""who has more of them on its way while the store is busy sends much, and waits for its turn if others send little"""
+
+SENT_MUCH_S = 1.0
+"""for so long afterwards it is not taken for one that sends little"""
 
 
 class Arrival:
@@ -108,7 +112,7 @@ class AckRequest:
 class Arrivals:
     """What came in and is not finished yet, oldest first."""
 
-    __slots__ = ("_in_flight", "_progress", "_waiting", "finished", "refused")
+    __slots__ = ("_in_flight", "_progress", "_waiting", "finished", "many_at", "refused")
 
     def __init__(self, finished: int = 0) -> None:
         self._waiting: deque[Arrival | AckRequest] = deque()
@@ -116,6 +120,8 @@ class Arrivals:
         self._in_flight = 0
         self.finished = finished
         """everything up to this inbound count is finished"""
+        self.many_at = 0.0
+        """when there were many of them last, by the monotonic clock"""
         self.refused = 0
         """stanzas for which the store had no room, and whose errors are not on their way to the sender yet"""
 
@@ -175,8 +181,20 @@ def hold_back(session: Session) -> None:
     """
     pressure, arrivals = session.node.mailbox.journal.pressure, session.arrivals
     while not session.is_lost and not session.has_failed:
-        most = session.fair_share if pressure.is_busy else MOST_ARRIVALS
-        if len(arrivals) > most:
-            arrivals.wait_below(most // 2, 1.0)  # to be woken for each single one would cost as much as the stanza
+        if len(arrivals) > MOST_ARRIVALS:  # to be woken for each single one would cost as much as the stanza
+            arrivals.wait_below(MOST_ARRIVALS // 2, 1.0)
+        elif pressure.is_busy and _waits_for_turn(session, pressure):
+            pressure.wait_for_turn(1.0)
         elif pressure.wait_for_room(1.0):
             return
+
+
+def _waits_for_turn(session: Session, pressure: Pressure) -> bool:
+    """In a busy store who sends much makes room for who sends little; if nobody does, all go as fast as they can."""
+    arrivals, now = session.arrivals, time.monotonic()
+    if len(arrivals) > session.fair_share:
+        arrivals.many_at = now
+        return pressure.goes_by_turns
+    if now - arrivals.many_at > SENT_MUCH_S:
+        pressure.came_from_few()
+    return False

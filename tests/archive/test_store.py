@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import gevent
@@ -224,3 +226,23 @@ def test_tables_of_an_older_version_are_brought_up_to_date_once(
         database.close()
 
     assert [(2, 3)] * 3 == [one.value for one in asked]
+
+
+@pytest.mark.parametrize("held", ["SELECT * FROM other", "INSERT INTO other VALUES (1)"])
+def test_a_new_file_that_somebody_else_has_open_is_waited_for(tmp_path: Path, held: str) -> None:
+    """SQLite itself does not wait when the file is made one with a write-ahead log."""
+    file = tmp_path / "archive.sqlite3"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("CREATE TABLE other (n)")
+        other.execute("BEGIN")
+        other.execute(held).fetchall()
+        store = ArchiveStore(Database(f"sqlite:///{file}"))
+        inserting = gevent.spawn(store.insert, A, numbered(2))
+        gevent.sleep(0.3)
+        is_waiting = not inserting.ready()
+        other.execute("COMMIT")
+        inserting.get(timeout=10)
+
+    assert is_waiting
+    assert 2 == store.count(A, above=0, below=LATEST)
+    store.close()

@@ -180,11 +180,16 @@ def test_a_blocked_contact_gets_nothing_and_gives_nothing(couple: Couple) -> Non
         f"<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='{couple.romeo.account.jid}'/></block></iq>"
     )
     everything(couple.juliet)
-    everything(couple.romeo)
+    told: list[tuple[str, str]] = []
+    eventually(
+        lambda: told.extend(presences(everything(couple.romeo), couple.juliet.account.jid)) or told,
+        "that who is blocked sees one go",
+    )
     couple.juliet.send("<presence><show>xa</show></presence>")
     couple.romeo.send("<presence><show>xa</show></presence>")
     everything(couple.romeo)
 
+    assert [(couple.juliet.jid, "unavailable")] == told
     assert [] == presences(everything(couple.juliet), couple.romeo.account.jid)
     assert [] == presences(everything(couple.romeo), couple.juliet.account.jid)
 

@@ -17,6 +17,7 @@ from gateway.mailbox.fence import Fence
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.model import Origin, Status
 from gateway.mailbox.notices import Subscriber
+from gateway.mailbox.redis_url import source as source_of
 from tests.mailbox.world import JULIET, World, a_message, a_world
 from tests.support.redis_sentinel import RedisSentinel
 
@@ -106,6 +107,13 @@ def test_a_master_that_hangs_is_left_when_the_sentinels_name_another(redis: Redi
         listener.stop()
 
     assert "sid" == heard.get()
+
+
+def test_a_master_that_hangs_and_is_still_named_is_not_waited_for(redis: RedisSentinel) -> None:
+    source = source_of(redis.url)
+    redis.pause_master()
+    with gevent.Timeout(WAIT_S / 2), pytest.raises(StoreUnavailable, match="timed out"):
+        source.dial(PATIENCE_S)
 
 
 def test_without_enough_replicas_nothing_is_answered_and_nothing_is_lost(redis: RedisSentinel) -> None:

@@ -16,6 +16,7 @@ import gevent  # noqa: E402 - behind the patch
 
 from gateway.demo.client import Client  # noqa: E402
 from gateway.demo.stream import Address  # noqa: E402
+from gateway.xmpp import ns  # noqa: E402
 from tests.support.processes import DOMAIN, PASSWORD  # noqa: E402
 
 MOST_UNACKED = 300
@@ -38,6 +39,8 @@ def flood(client: Client, recipients: list[str], count: int) -> tuple[int, int]:
             client.request_ack()
             client.wait_until(lambda: len(client.unacked) < MOST_UNACKED, 300)
     client.wait_accepted(300)
+    client.keep = True
+    client.request("get", f"<ping xmlns='{ns.PING}'/>", DOMAIN)  # behind the last error
     client.close()
     return count * len(recipients), errors
 

@@ -102,4 +102,4 @@ def test_a_burst_costs_neither_memory_nor_others(tmp_path: Path) -> None:
     assert 0 == flood.returncode
     assert refused == max(0, sent - 2 * 6000)  # a queue and an offline store for each
     assert most - before < 32 << 20
-    assert during_ms < 3 * before_ms or during_ms < 50
+    assert during_ms < max(3 * before_ms, 30)

@@ -50,8 +50,8 @@ class Pressure:
     """Counts what one journal was asked and what it has answered. Answers may come in another order."""
 
     __slots__ = (
-        "_asked_at", "_courteous_until", "_heard_at", "_lost_at", "_marked_at", "_marked_by", "_room", "_taken", "_told_at", "_turns",
-        "bytes", "delay_s", "refused", "waiting",
+        "_asked_at", "_courteous_until", "_heard_at", "_lost_at", "_marked_at", "_marked_by", "_room", "_taken",
+        "_told_at", "_turns", "bytes", "delay_s", "refused", "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -160,7 +160,7 @@ class Pressure:
         return not self.is_crowded
 
     def wait_for_turn(self, timeout_s: float) -> None:
-        """Wait until `goes_by_turns` ends, and all who waited for that earlier had their turn; or for `timeout_s` seconds."""
+        """Wait until `goes_by_turns` ends, and all who waited earlier had their turn; or for `timeout_s` seconds."""
         turn = Event()
         self._turns.append(turn)
         try:

@@ -1,8 +1,8 @@
 """`python -m gateway` and the command `wakegate`. The one place that patches the standard library for gevent."""
 
-from gevent import monkey
+from gateway.patch import patch_all
 
-monkey.patch_all()
+patch_all()
 
 from gateway.cli import main  # noqa: E402 - what is imported before the patch would stay unpatched
 

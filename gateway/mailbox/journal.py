@@ -16,7 +16,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ import gevent
 import hiredis
 from gevent.event import AsyncResult, Event
 
-from gateway.mailbox import answers, library, redis_url, timeline
+from gateway.mailbox import answers, keys, library, redis_url, timeline
 from gateway.mailbox.dial import Part, Source, ask, ask_all, packed
 from gateway.mailbox.errors import StoreError, StoreMisconfigured, StoreUnavailable
 from gateway.mailbox.fence import Fence
@@ -108,6 +108,14 @@ class Journal:
     def waiting(self) -> int:
         """Number of operations that have no answer yet."""
         return len(self._queued) + len(self._sent)
+
+    def silent_buckets(self, for_s: float) -> Collection[int]:
+        """Those whose server has answered nothing for so many seconds, though it was asked, or is not there."""
+        return range(keys.BUCKETS) if self.pressure.silent_s >= for_s else ()
+
+    def is_silent_to(self, _user: str) -> bool:
+        """As `Pressure.is_silent`, for the server that has the mailbox of this bare JID."""
+        return self.pressure.is_silent
 
     def wait_up(self, timeout_s: float) -> None:
         """Wait for the connection; raises StoreUnavailable after `timeout_s` seconds, StoreMisconfigured at once."""

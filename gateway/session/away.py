@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from gateway.mailbox import keys
 from gateway.mailbox.endings import close_later, hibernate_later
 from gateway.mailbox.settings import RedisSettings
 from gateway.telemetry import get_logger
 
 if TYPE_CHECKING:
+    from gateway.session.connection import Connection
     from gateway.session.node import Node
     from gateway.session.session import Session
 
@@ -48,16 +50,28 @@ class Patience:
         self._share = 0
 
     def look(self) -> None:
-        """End some streams, if Redis has been silent for longer than clients should wait. Never blocks."""
-        silent_s = self._node.mailbox.journal.pressure.silent_s
-        if silent_s < self._patience_s:
+        """End some streams, if Redis has been silent for longer than clients should wait. Never blocks.
+
+        Of a cluster those of clients whose server is silent; who has not logged in is nobody's.
+        """
+        silent = self._node.mailbox.journal.silent_buckets(self._patience_s)
+        if not silent:
             self._share = 0
             return
-        waiting = [connection for connection in self._node.connections if connection.is_serving]
+        is_all = len(silent) == keys.BUCKETS
+        waiting = [
+            connection
+            for connection in self._node.connections
+            if connection.is_serving and (is_all or _bucket_of(connection) in silent)
+        ]
         if not waiting:
             return
         if not self._share:
             self._share = math.ceil(len(waiting) / SPREAD)
-            log.error("clients_sent_away", clients=len(waiting), redis_silent_s=round(silent_s))
+            log.error("clients_sent_away", clients=len(waiting), buckets=len(silent), patience_s=self._patience_s)
         for connection in waiting[: self._share]:
             connection.lose_patience()
+
+
+def _bucket_of(connection: Connection) -> int | None:
+    return keys.bucket_of(connection.session.user) if connection.session is not None else None

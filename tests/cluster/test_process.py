@@ -106,3 +106,36 @@ def test_people_talk_on_while_a_slot_moves_and_a_master_dies_and_sleepers_are_to
     assert 0 == losses
     assert clients[0].jid.partition("/")[0] == event.fields["user"]
     assert min(map(len, wanted)) > 10
+
+
+def test_clients_of_a_part_that_nobody_serves_are_sent_away_and_all_others_talk_on(tmp_path: Path) -> None:
+    partial = ("cluster-require-full-coverage no",)
+    with RedisCluster(tmp_path / "cluster", masters=3, replicas=0, config=partial) as cluster:
+        settings: Settings = {"redis": {"url": cluster.url, "patience": 3.0}}
+        with running(tmp_path, arguments=("gateway",), settings=settings) as server:
+            clients = [server.client(account, resource="phone").login() for account in server.add_accounts(12)]
+            there = [slot_of(keys.prefix(client.jid.partition("/")[0])) in cluster.part(0) for client in clients]
+            gone = [client for client, is_there in zip(clients, there, strict=True) if is_there]
+            stay = [client for client, is_there in zip(clients, there, strict=True) if not is_there]
+            cluster.pause(0)
+            for client in gone:
+                client.send_message(client.jid, "meanwhile")
+            for client in gone:
+                client.ended.wait(WAIT_S)
+            conditions = {client.stream_error for client in gone}
+            for one, other in zip(stay, stay[1:] + stay[:1], strict=True):
+                one.send_message(other.jid, "here")
+            for client in stay:
+                client.wait_messages(1, WAIT_S)
+            cluster.resume()
+            cluster.wait_ok()
+            for client in gone:
+                client.resume()
+                client.wait_messages(1, WAIT_S)
+            bodies = [[message.body for message in client.messages] for client in clients]
+            for client in clients:
+                client.close()
+
+    assert gone and stay
+    assert {"internal-server-error"} == conditions
+    assert [["meanwhile"] if is_there else ["here"] for is_there in there] == bodies

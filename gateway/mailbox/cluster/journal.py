@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -109,6 +109,15 @@ class ClusterJournal(Journal):
         """See Journal."""
         return self.pressure.waiting
 
+    def silent_buckets(self, for_s: float) -> Collection[int]:
+        """See Journal."""
+        lanes = self._by_prefix.values()
+        return super().silent_buckets(for_s) or [lane.bucket for lane in lanes if lane.silent_s >= for_s]
+
+    def is_silent_to(self, user: str) -> bool:
+        """See Journal."""
+        return super().is_silent_to(user) or self._by_prefix[keys.prefix(user)].silent_s > pressure.SILENT_S
+
     def submit(self, callback: Callback, *command: Part, weight: int = 1) -> None:
         """See Journal. PUBLISH becomes SPUBLISH; what concerns every server is answered when all have, lists as one."""
         lane = self._by_prefix.get(command[3]) if command[0] == "FCALL" else None
@@ -152,6 +161,7 @@ class ClusterJournal(Journal):
         self.pressure.asked(len(entry[0]))
         self._idle.clear()
         if lane.state is State.IDLE:
+            lane.heard_at = time.monotonic()
             self._offer(lane)
 
     def _everywhere(self, callback: Callback, command: Sequence[Part]) -> None:
@@ -191,6 +201,7 @@ class ClusterJournal(Journal):
             return
         if lane.setbacks:
             self._note_served(lane)
+        lane.heard_at = time.monotonic()
         lane.give_back(outcome.again)
         for entry, value in outcome.answered:
             self._answer(entry, value)

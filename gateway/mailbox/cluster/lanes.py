@@ -8,6 +8,7 @@ lane waits, while other lanes go on.
 from __future__ import annotations
 
 import enum
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ class Lane:
     setbacks: int = 0
     """so often in a row"""
     held_since: float = 0.0
+    heard_at: float = 0.0
+    """when something of it was answered last, or there was something to do after nothing"""
     is_proven: bool = False
     """its shard has what clients were told of this bucket"""
 
@@ -62,6 +65,11 @@ class Lane:
     def may_be_sent(self) -> bool:
         """Its shard may be sent operations of it."""
         return self.is_proven or self.bucket < 0
+
+    @property
+    def silent_s(self) -> float:
+        """For how long there has been something to do, and no answer; 0 if there is nothing."""
+        return 0.0 if self.state is State.IDLE else time.monotonic() - self.heard_at
 
     def next_group(self, weight: int, size: int) -> Group:
         """Take the next group off the queue: within `weight` and `size` bytes, but at least one operation.

@@ -27,7 +27,8 @@ Of messages that were not taken nothing is promised, but 3 and 4 hold for them.
 10. unsettled. When everything runs again and nobody says anything, all becomes acknowledged and is delivered, in
     time.
 11. asleep. A device with push that sleeps while something for it was taken is woken. (pushes.py)
-12. needless. No push comes for a device that has been back for longer than a second. (pushes.py)
+12. needless. No push comes for a device that has been back for longer than a second, unless its link ends within
+    the next: a server knows of that before its client does. (pushes.py)
 13. counters. accepted = acked + archived + bounced + dropped, and nothing waits; as many were accepted as were taken,
     and at most as many as were sent; and no fate is needed more often than it was counted.
 """
@@ -53,12 +54,13 @@ COME_AGAIN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule was broken: by a message (0: none in particular), at a device (0: none in particular)."""
+    """A rule was broken: by a message, at a device, at a time (0: none in particular)."""
 
     rule: str
     message: int
     device: int
     what: str
+    at: float = 0.0
 
 
 def violations(ledger: Ledger) -> Iterator[Violation]:
@@ -79,8 +81,8 @@ def violations(ledger: Ledger) -> Iterator[Violation]:
         yield Violation("stranger", event.message, event.device, "came, and nobody sent it")
     for unsettled in ledger.unsettled:
         yield Violation("unsettled", 0, unsettled.device, unsettled.what)
-    for rule, device, what in push_faults(ledger):
-        yield Violation(rule, 0, device, what)
+    for rule, device, at, what in push_faults(ledger):
+        yield Violation(rule, 0, device, what, at)
     yield from counters(ledger)
 
 

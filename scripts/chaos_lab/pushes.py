@@ -19,8 +19,12 @@ AFTER_S = {"push": 10.0, "redis": 5.0, "gateway": 15.0, "sweeper": 5.0}
 """for so long after a blow (or the end of a pause) a push may still be one of before"""
 
 
-def push_faults(ledger: Ledger) -> Iterator[tuple[str, int, str]]:
-    """(rule, device, what) for each breach."""
+NOTICES_S = 1.0
+"""A device may see the end of its link so much later than the server ended it, and had it woken."""
+
+
+def push_faults(ledger: Ledger) -> Iterator[tuple[str, int, float, str]]:
+    """(rule, device, when, what) for each breach."""
     held_up = hold_ups(ledger.strikes)
     waited = _waited(ledger)
     for book in ledger.books.values():
@@ -53,7 +57,7 @@ def _waited(ledger: Ledger) -> dict[int, list[tuple[float, float]]]:
 
 def _not_woken(
     book: Book, waited: list[tuple[float, float]], held_up: list[tuple[float, float]]
-) -> Iterator[tuple[str, int, str]]:
+) -> Iterator[tuple[str, int, float, str]]:
     """Rule 11: only who looked without a push can have found something that nobody woke it for."""
     for start, end, why in book.sleeps:
         if why == "push":
@@ -65,10 +69,10 @@ def _not_woken(
         delayed_s = sum(min(until, end) - max(at, since) for at, until in held_up if at < end and until > since)
         if end - since > WOKEN_WITHIN_S + delayed_s:
             what = f"slept until {end:.3f} though a message had been there since {since:.3f}, and no push came"
-            yield "asleep", book.device.device, what
+            yield "asleep", book.device.device, end, what
 
 
-def _needless(book: Book, held_up: list[tuple[float, float]], grace_s: float) -> Iterator[tuple[str, int, str]]:
+def _needless(book: Book, held_up: list[tuple[float, float]], grace_s: float) -> Iterator[tuple[str, int, float, str]]:
     """Rule 12."""
     starts = [start for start, _ in book.online]
     for at in sorted(book.pushes):
@@ -76,6 +80,6 @@ def _needless(book: Book, held_up: list[tuple[float, float]], grace_s: float) ->
         if number < 0:
             continue
         start, end = book.online[number]
-        if start + grace_s < at < end and not any(begin <= at <= until for begin, until in held_up):
+        if start + grace_s < at < end - NOTICES_S and not any(begin <= at <= until for begin, until in held_up):
             what = f"a push was accepted at {at:.3f}, {at - start:.1f} s after the device was back"
-            yield "needless", book.device.device, what
+            yield "needless", book.device.device, at, what

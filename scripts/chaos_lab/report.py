@@ -13,6 +13,9 @@ from scripts.chaos_lab.ledger import Ledger
 AROUND_S = 3.0
 """of devices, and of what struck, is shown what happened so long before a message was sent, and after its end"""
 
+LONG_AROUND_S = 60.0
+"""and so long before a breach that is no message's"""
+
 MOST_LINES = 120
 _LIFE = (
     told.Bound,
@@ -89,6 +92,8 @@ def _name(ledger: Ledger, number: int) -> str:
 
 def _scene(ledger: Ledger, violation: Violation) -> tuple[set[int], float, float]:
     message = ledger.messages.get(violation.message)
+    if message is None and violation.at:
+        return {violation.device}, violation.at - LONG_AROUND_S, violation.at + AROUND_S
     if message is None:
         return {violation.device}, 0.0, float("inf")
     accounts = {message.to_account, ledger.books[message.sender].device.account}
@@ -111,7 +116,7 @@ def _line(event: told.Event, ledger: Ledger, violation: Violation, devices: set[
         return f"    {_time(at)} {_words(event, ledger)}"
     if isinstance(event, told.Pushed) and event.device in devices:
         return f"    {_time(at)} {_words(event, ledger)}"
-    if isinstance(event, told.Struck) and not event.whom.startswith("link") and violation.message:
+    if isinstance(event, told.Struck) and not event.whom.startswith("link") and (violation.message or violation.at):
         return f"    {_time(at)} -- {event.what} {event.whom} (until {event.until:.3f})"
     return ""
 

@@ -49,6 +49,13 @@ def test_a_push_within_a_second_of_the_return_is_on_its_way_and_a_later_one_is_n
     assert [("needless", 0, 2)] == late.broken
 
 
+def test_a_device_that_sees_the_end_of_its_link_a_moment_after_the_push_is_not_disturbed() -> None:
+    story = asleep().later(3.0).wakes("push").gets(2, 1).later(5.0)
+
+    assert [] == story.pushed().later(0.5).cut(2).found
+    assert [("needless", 0, 2)] == story.pushed(ago_s=3.0).broken
+
+
 def test_a_push_that_is_noted_late_counts_at_its_own_time() -> None:
     story = asleep().later(3.0).wakes("push").gets(2, 1).later(5.0)
 

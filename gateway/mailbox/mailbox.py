@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
 from gateway.mailbox import keys
 from gateway.mailbox.entry import Entry, decode
-from gateway.mailbox.errors import StoreError
+from gateway.mailbox.errors import StoreError, StoreUnavailable
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.library import function
 from gateway.mailbox.model import Bound, Delivery, Grip, NotResumed, Origin, Placed, Resumed, Status
@@ -53,6 +53,10 @@ def _no_error(_outcome: Status | StoreError) -> None:
 
 def _untold(_placed: tuple[Placed, ...]) -> None:
     """Owners find by themselves that queues have grown."""
+
+
+RESUME_TRIES: Final = 3
+"""An earlier try of the same client, which gave it up while Redis was slow, may come in between."""
 
 
 class Mailbox:
@@ -311,13 +315,20 @@ class Mailbox:
         return (*called, self._lead_ms, sent, grace_ms, told)
 
     def resume(self, *, user: str, sid: str, h: int, owner: str) -> Resumed | NotResumed:
-        """Take a session over, on whatever node it was; `h` as on the wire. Of two at once exactly one wins."""
+        """Take a session over, on whatever node it was; `h` as on the wire. Of several at once the last one has it.
+
+        Raises StoreUnavailable if others take it each time: <failed/> would have the client forget the session.
+        """
         at = keys.prefix(user)
         at_most_s = self.journal.answer_timeout_s  # nobody is let in who would have to wait at once
-        epoch = self.journal.call("FCALL", _FCALL["peek"], 1, at, sid, timeout_s=at_most_s) or b"0"
-        reply = self.journal.call(
-            "FCALL", _FCALL["resume"], 1, at, user, sid, epoch, h, self.node, owner, *self.limits, timeout_s=at_most_s
-        )
+        for _ in range(RESUME_TRIES):
+            epoch = self.journal.call("FCALL", _FCALL["peek"], 1, at, sid, timeout_s=at_most_s) or b"0"
+            took = ("FCALL", _FCALL["resume"], 1, at, user, sid, epoch, h, self.node, owner, *self.limits)
+            reply = self.journal.call(*took, timeout_s=at_most_s)
+            if reply[0] != b"lost":
+                break
+        else:
+            raise StoreUnavailable("others resume this session all the time")
         if reply[0] == b"gone":
             return NotResumed(h=reply[1])
         if reply[0] == b"too-high":

@@ -144,7 +144,7 @@ register('hibernate', function(keys, args)
   return { 'ok', put_to_sleep(p, s, tonumber(args[3]), tonumber(args[4]), tonumber(args[5])) }
 end)
 
--- peek: the epoch on which a resume may build, so that of two at once exactly one wins
+-- peek: the epoch on which a resume may build, so that one that is answered late takes nothing from another
 -- KEYS[1] prefix   ARGV sid   answers epoch, or false
 register('peek', function(keys, args)
   local v = redis.call('HMGET', K.session(keys[1], args[1]), 'epoch', 'state', 'smacks')

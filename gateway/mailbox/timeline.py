@@ -42,6 +42,7 @@ class Claim:
     inbound count that it may have seen acknowledged (0 without XEP-0198).
     """
 
+    user: str
     grip: Grip
     sent: int
     acked: int
@@ -50,7 +51,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What Redis has of it. `status`: `ok`; `behind` (it has ended now); `gone`, or `stale` (another owns it).
+    """What Redis has of it. `status`: `ok`; `behind` (it has ended now); `gone`, or `stale` (another owns it, or it has
+    ended in order).
 
     `kept`: positions up to this one are those that were told; `h` the inbound count; `tail` where the queue ends.
     """
@@ -165,5 +167,5 @@ def verify(
 def _command(at: str, piece: Sequence[Claim], node: str, end_arguments: tuple[str, int, int, int]) -> tuple[Part, ...]:
     flat: list[Part] = []
     for claim in piece:
-        flat += (claim.grip.sid, claim.grip.epoch, claim.sent, claim.acked, claim.told)
+        flat += (claim.user, claim.grip.sid, claim.grip.epoch, claim.sent, claim.acked, claim.told)
     return ("FCALL", function("verify"), 1, at, node, *end_arguments, *flat)

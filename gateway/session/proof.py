@@ -25,7 +25,7 @@ class Proof:
     def __call__(self, converse: Converse, prefixes: Collection[str], run_id: str) -> None:
         """See `timeline.Proof`. Runs before anything else that waits is sent: it must not use the journal."""
         claimed = {
-            Claim(session.grip, session.cursor.sent, session.cursor.acked, session.told): session
+            Claim(session.user, session.grip, session.cursor.sent, session.cursor.acked, session.told): session
             for session in self._node.registry.all()
             if session.grip.at in prefixes and not session.is_lost
         }

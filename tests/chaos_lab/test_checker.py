@@ -33,6 +33,15 @@ def test_each_device_that_is_there_has_to_get_it() -> None:
     assert [("missing", 1, 3)] == story.broken
 
 
+@pytest.mark.parametrize(("kept", "later_s", "broken"), [(True, 5.0, []), (True, 40.0, [3]), (False, 5.0, [3])])
+def test_a_bind_that_was_given_up_may_end_the_session_that_followed_it(
+    kept: bool, later_s: float, broken: list[int]
+) -> None:
+    story = Story().leaves(3, "close").comes(3).later(later_s).says(1, kept=kept).taken(1).gets(2, 1)
+
+    assert [("missing", 1, device) for device in broken] == story.broken
+
+
 def test_a_device_that_came_only_after_it_was_sent_need_not_get_it() -> None:
     story = Story().says(1).comes(3).taken(1).gets(2, 1)
 

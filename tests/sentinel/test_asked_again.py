@@ -31,7 +31,7 @@ def test_a_session_whose_bind_was_sent_again_outlives_the_next_death(disk: OldDi
     disk.keep()
     restored(disk, world)
 
-    assert [Verdict("ok", 1, 0, 1)] == verified(world, Claim(grip, sent=1, acked=0, told=0))
+    assert [Verdict("ok", 1, 0, 1)] == verified(world, Claim(JULIET, grip, sent=1, acked=0, told=0))
 
 
 def test_a_session_whose_resumption_was_sent_again_outlives_the_next_death(disk: OldDisk, world: World) -> None:
@@ -47,4 +47,4 @@ def test_a_session_whose_resumption_was_sent_again_outlives_the_next_death(disk:
     restored(disk, world)
 
     assert isinstance(resumed, Resumed)
-    assert [Verdict("ok", 2, 0, 2)] == verified(world, Claim(resumed.grip, sent=2, acked=1, told=0))
+    assert [Verdict("ok", 2, 0, 2)] == verified(world, Claim(JULIET, resumed.grip, sent=2, acked=1, told=0))

@@ -48,7 +48,7 @@ def test_a_session_that_lost_nothing_goes_on(disk: OldDisk, world: World) -> Non
     restored(disk, world)
     deliver(world, "3")
 
-    assert [Verdict("ok", 2, 5, 3)] == verified(world, Claim(phone.grip, sent=2, acked=0, told=5))
+    assert [Verdict("ok", 2, 5, 3)] == verified(world, Claim(phone.user, phone.grip, sent=2, acked=0, told=5))
     assert "kept" not in phone.marks()
     assert [a_message("1"), a_message("2"), a_message("3")] == phone.stanzas()
 
@@ -62,7 +62,7 @@ def test_positions_that_were_given_to_other_messages_end_the_session_and_these_a
     restored(disk, world)
     deliver(world, "new 3", "new 4", "new 5")  # another process was faster: the tail tells nothing any more
 
-    assert [Verdict("behind", 2, 5, 5)] == verified(world, Claim(phone.grip, sent=4, acked=1, told=5))
+    assert [Verdict("behind", 2, 5, 5)] == verified(world, Claim(phone.user, phone.grip, sent=4, acked=1, told=5))
     assert NotResumed(h=5) == phone.resume(4)
     assert [a_message(name) for name in ("2", "new 3", "new 4", "new 5")] == world.offline()
     assert {"sessions": "1", "delivered": "2"} == world.hash("losses")
@@ -74,7 +74,7 @@ def test_a_count_that_the_client_was_told_and_that_is_lost_ends_the_session(disk
     phone.handled(9)
     restored(disk, world)
 
-    assert [Verdict("behind", 2, 5, 2)] == verified(world, Claim(phone.grip, sent=2, acked=2, told=9))
+    assert [Verdict("behind", 2, 5, 2)] == verified(world, Claim(phone.user, phone.grip, sent=2, acked=2, told=9))
     assert NotResumed(h=5) == phone.resume(2)
     assert [] == world.offline()
     assert {"sessions": "1", "acknowledged": "4"} == world.hash("losses")
@@ -86,7 +86,7 @@ def test_an_acknowledgement_that_was_lost_is_taken_again(disk: OldDisk, world: W
     phone.ack(2)
     restored(disk, world)
 
-    assert [Verdict("ok", 2, 5, 2)] == verified(world, Claim(phone.grip, sent=2, acked=2, told=5))
+    assert [Verdict("ok", 2, 5, 2)] == verified(world, Claim(phone.user, phone.grip, sent=2, acked=2, told=5))
     assert [] == phone.stanzas()
 
 
@@ -99,7 +99,7 @@ def test_a_session_whose_resumption_was_lost_ends(disk: OldDisk, world: World) -
     restored(disk, world)
     deliver(world, "new 3")
 
-    assert [Verdict("behind", 3, 5, 3)] == verified(world, Claim(phone.grip, sent=3, acked=2, told=5))
+    assert [Verdict("behind", 3, 5, 3)] == verified(world, Claim(phone.user, phone.grip, sent=3, acked=2, told=5))
     assert NotResumed(h=5) == phone.resume(3)
     assert [a_message("new 3")] == world.offline()
 
@@ -109,7 +109,20 @@ def test_a_session_whose_bind_was_lost_is_gone(disk: OldDisk, world: World) -> N
     phone = phone_in(world)
     restored(disk, world)
 
-    assert [Verdict("gone", 0, 0, 0)] == verified(world, Claim(phone.grip, sent=2, acked=0, told=5))
+    assert [Verdict("gone", 0, 0, 0)] == verified(world, Claim(phone.user, phone.grip, sent=2, acked=0, told=5))
+
+
+@pytest.mark.parametrize(("told", "status"), [(5, "stale"), (6, "gone")])
+def test_a_session_that_ended_in_order_meanwhile_lost_only_what_its_end_did_not_keep(
+    disk: OldDisk, world: World, told: int, status: str
+) -> None:
+    """As when a bind of the same resource, which its client had given up, was executed late."""
+    phone = phone_in(world)
+    disk.keep()
+    restored(disk, world)
+    world.client("phone")
+
+    assert [Verdict(status, 0, 5, 0)] == verified(world, Claim(phone.user, phone.grip, sent=2, acked=0, told=told))
 
 
 def test_a_session_that_another_node_took_over_meanwhile_is_left_to_it(disk: OldDisk, world: World) -> None:
@@ -119,7 +132,7 @@ def test_a_session_that_another_node_took_over_meanwhile_is_left_to_it(disk: Old
     with a_world(world.url, node="n2") as other:
         assert isinstance(phone.resume(2, world=other), Resumed)
 
-    assert [Verdict("stale", 2, 5, 2)] == verified(world, Claim(phone.grip, sent=2, acked=0, told=5))
+    assert [Verdict("stale", 2, 5, 2)] == verified(world, Claim(phone.user, phone.grip, sent=2, acked=0, told=5))
 
 
 @pytest.mark.parametrize("h", [2, 4])
@@ -181,7 +194,7 @@ def test_losses_are_on_the_page_that_operators_look_at(disk: OldDisk, world: Wor
     disk.keep()
     phone.handled(9)
     restored(disk, world)
-    verified(world, Claim(phone.grip, sent=4, acked=2, told=9))
+    verified(world, Claim(phone.user, phone.grip, sent=4, acked=2, told=9))
     found = collect(world.journal, 0.0)
 
     assert {"acknowledged": 4, "delivered": 2, "sessions": 1} == found.losses

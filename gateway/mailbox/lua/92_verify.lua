@@ -1,6 +1,7 @@
 -- Has Redis lost what it had answered? After a failover, or a restart from an old file, its data is what it was some
 -- time ago. What clients were told is compared with that before anything new is written.
--- Keys: line string, losses hash, fence string, node:{node} set, s:{sid} hash, and those of acknowledgement and end
+-- Keys: line string, losses hash, fence string, node:{node} set, s:{sid} hash, old:{user} hash, and those of
+-- acknowledgement and end
 
 -- fence: a write, so that WAIT behind it covers all that was written before, by whomever   KEYS[1] prefix
 register('fence', function(keys) return redis.call('SET', K.fence(keys[1]), '') end)
@@ -40,7 +41,10 @@ end
 -- be given a second time, for something else.
 local function verify(p, claim, rule)
   local v = redis.call('HMGET', K.session(p, claim.sid), 'state', 'epoch', 'node', 'kept', 'h', 'tail')
-  if not v[1] or v[1] == ENDING then return { 'gone', 0, 0, 0 } end
+  if not v[1] or v[1] == ENDING then   -- by its end, if that kept what its client was told; else by a loss
+    local h = tonumber(redis.call('HGET', K.old(p, claim.user), claim.sid) or -1)
+    return { h >= claim.told and 'stale' or 'gone', 0, math.max(0, h), 0 }
+  end
   local epoch, h, tail = tonumber(v[2]), tonumber(v[5]), tonumber(v[6])
   local kept = tonumber(v[4] or v[6])
   if epoch > claim.epoch or epoch == claim.epoch and v[3] ~= '' and v[3] ~= rule.node then
@@ -62,14 +66,14 @@ end
 -- verify: what the owner of sessions told their clients
 -- KEYS[1] prefix
 -- ARGV node, resend_on_timeout, queue limit, quota, old h kept;
---      then of each session: sid, epoch, position sent, position acknowledged, inbound count told
+--      then of each session: bare JID, sid, epoch, position sent, position acknowledged, inbound count told
 -- answers of each session {'ok' | 'behind' | 'gone' | 'stale', position kept, inbound count kept, tail}
 register('verify', function(keys, args)
   local rule = { node = args[1], resend = args[2], limits = limits_of(args, 3), max_old = tonumber(args[5]) }
   local answer = {}
-  for i = 6, #args, 5 do
-    local claim = { sid = args[i], epoch = tonumber(args[i + 1]), sent = tonumber(args[i + 2]),
-      acked = tonumber(args[i + 3]), told = tonumber(args[i + 4]) }
+  for i = 6, #args, 6 do
+    local claim = { user = args[i], sid = args[i + 1], epoch = tonumber(args[i + 2]), sent = tonumber(args[i + 3]),
+      acked = tonumber(args[i + 4]), told = tonumber(args[i + 5]) }
     answer[#answer + 1] = verify(keys[1], claim, rule)
   end
   return answer

@@ -101,7 +101,7 @@ def test_a_flood_from_a_client_that_reads_nothing_leaves_others_alone(
     phone.enable()
     phone.send("<presence/>")
 
-    with attacked(phone, FLOODS[what], 50_000):
+    with attacked(phone, FLOODS[what], 25_000):
         for _ in range(4):
             bystanders.exchange(5)  # fails if it takes too long
 
@@ -110,7 +110,7 @@ def test_a_flood_from_a_client_that_reads_nothing_leaves_others_alone(
 def test_a_flood_before_binding_leaves_others_alone(house: Pieces, bystanders: Bystanders, what: str) -> None:
     phone = Phone(house, house.account())
 
-    with attacked(phone, FLOODS.get(what, f"<a xmlns='{ns.SM}' h='0'/>"), 50_000):
+    with attacked(phone, FLOODS.get(what, f"<a xmlns='{ns.SM}' h='0'/>"), 25_000):
         bystanders.exchange(10)
         gevent.sleep(NEGOTIATION_S / 2)
         bystanders.exchange(10)

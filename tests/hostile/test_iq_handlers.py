@@ -17,7 +17,7 @@ from tests.hostile.stage import Stage, a_stage, differences
 from tests.hostile.valid_requests import DECLARED, HOST, NONZAS, REPLIES, ROWS, Row
 from tests.support.processes import DOMAIN
 
-MOST_MUTATIONS: Final = 100_000 if IS_THOROUGH else 60
+MOST_MUTATIONS: Final = 100_000 if IS_THOROUGH else 30
 MOST_ELSEWHERE: Final = 25 if IS_THOROUGH else 3
 """mutations that go to other accounts as well"""
 

@@ -19,7 +19,7 @@ from gateway.mailbox.embedded import EmbeddedServer  # noqa: E402
 settings.register_profile(
     "patient",
     deadline=None,
-    max_examples=int(os.environ.get("WAKEGATE_EXAMPLES", "35")),
+    max_examples=int(os.environ.get("WAKEGATE_EXAMPLES", "25")),
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("patient")

@@ -12,7 +12,7 @@ def patch_all() -> None:
     installed, which takes longer than all the rest: here they are read once.
     """
     search, installed = metadata.entry_points, metadata.entry_points()
-    metadata.entry_points = installed.select  # type: ignore[assignment]  # the same for who names a group, as gevent does
+    metadata.entry_points = installed.select  # the same for who names a group, as gevent does
     try:
         monkey.patch_all()
     finally:

@@ -94,7 +94,12 @@ KEYS: dict[str, Key] = {
     "archive_removed": Key("archrm", "hash", "removed account -> archive id up to which SQL erases", "until erased"),
     "private": Key("priv:{}", "hash", "{namespace}name -> element (XEP-0049)", "the account's"),
     "vcard": Key("vcard:{}", "hash", "card: the element (XEP-0054); photo: its hash", "the account's"),
-    "old": Key("old:{}", "hash", "session id of an ended session -> its last inbound count", "days, the newest few"),
+    "old": Key(
+        "old:{}",
+        "hash",
+        "session id of an ended session -> its last inbound count; the same with ` reach` -> epoch, last position",
+        "days, the newest few",
+    ),
     "oldest": Key("olds:{}", "zset", "the same session ids by time of their end (ms)", "days, the newest few"),
     "fan_ids": Key("fan", "string", "number of names given to messages with several copies", "for ever"),
     "fanout": Key(

@@ -35,6 +35,7 @@ def restrict(context: ssl.SSLContext) -> bool:
     control.restype = ctypes.c_long
     control.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p]
     connection = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
-    pointer = ssl_pointer(connection._sslobj)  # type: ignore[attr-defined]  # OpenSSL's object, which no stub tells of
+    openssl_object = getattr(connection, "_sslobj", None)
+    pointer = ssl_pointer(openssl_object) if openssl_object is not None else None
     own = context_of(pointer) if pointer is not None else None
     return own is not None and any(control(own, _SET_GROUPS_LIST, 0, names) == 1 for names in LISTS)

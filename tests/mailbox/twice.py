@@ -375,7 +375,7 @@ row("survey", lambda s: ("of another server", "n1"), second=-1)
 row(
     "verify",
     lambda s: ("n1", "if_offline", *LIMITS, 10, JULIET, *s.grip, 10_000, 0, 0),
-    second=[[b"stale", 0, 0, 0]],
+    second=lambda first, second: second == [[b"gone", *first[0][1:3], first[0][1]]],
 )
 read("memory", lambda s: (), second=lambda first, second: second[0] == first[0] and second[2:] == first[2:])
 row("beat", lambda s: ("n1",), at=keys.NODES, differs=r"nodes n1$", why="it only has to move", second=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 
 import pytest
@@ -112,9 +113,24 @@ def test_a_session_whose_bind_was_lost_is_gone(disk: OldDisk, world: World) -> N
     assert [Verdict("gone", 0, 0, 0)] == verified(world, Claim(phone.user, phone.grip, sent=2, acked=0, told=5))
 
 
-@pytest.mark.parametrize(("told", "status"), [(5, "stale"), (6, "gone")])
+def test_who_asks_again_after_a_loss_hears_of_it_again(disk: OldDisk, world: World) -> None:
+    """As after a connection that was lost before the first answer arrived."""
+    phone = phone_in(world)
+    disk.keep()
+    deliver(world, "lost 3")
+    restored(disk, world)
+    claim = Claim(phone.user, phone.grip, sent=3, acked=0, told=5)
+
+    assert ["behind", "gone"] == [verified(world, claim)[0].status for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "told", "epochs", "status"),
+    [(2, 5, 0, "stale"), (3, 5, 0, "gone"), (2, 6, 0, "gone"), (2, 5, 1, "gone")],
+    ids=["nothing lost", "a position", "a count", "a resumption"],
+)
 def test_a_session_that_ended_in_order_meanwhile_lost_only_what_its_end_did_not_keep(
-    disk: OldDisk, world: World, told: int, status: str
+    disk: OldDisk, world: World, sent: int, told: int, epochs: int, status: str
 ) -> None:
     """As when a bind of the same resource, which its client had given up, was executed late."""
     phone = phone_in(world)
@@ -122,7 +138,8 @@ def test_a_session_that_ended_in_order_meanwhile_lost_only_what_its_end_did_not_
     restored(disk, world)
     world.client("phone")
 
-    assert [Verdict(status, 0, 5, 0)] == verified(world, Claim(phone.user, phone.grip, sent=2, acked=0, told=told))
+    grip = dataclasses.replace(phone.grip, epoch=phone.grip.epoch + epochs)
+    assert [Verdict(status, 2, 5, 2)] == verified(world, Claim(phone.user, grip, sent=sent, acked=0, told=told))
 
 
 def test_a_session_that_another_node_took_over_meanwhile_is_left_to_it(disk: OldDisk, world: World) -> None:

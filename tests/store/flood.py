@@ -14,10 +14,10 @@ monkey.patch_all()
 
 import gevent  # noqa: E402 - behind the patch
 
-from gateway.demo.client import Client  # noqa: E402
-from gateway.demo.stream import Address  # noqa: E402
-from gateway.xmpp import ns  # noqa: E402
-from tests.support.processes import DOMAIN, PASSWORD  # noqa: E402
+from gateway.demo.client import Client  # noqa: E402 - behind the patch
+from gateway.demo.stream import Address  # noqa: E402 - behind the patch
+from gateway.xmpp import ns  # noqa: E402 - behind the patch
+from tests.support.processes import DOMAIN, PASSWORD  # noqa: E402 - behind the patch
 
 MOST_UNACKED = 300
 

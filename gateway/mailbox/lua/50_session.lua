@@ -24,10 +24,12 @@ local function inherit(p, old, sid)
   return back, old.important - base, math.max(0, old.covered - base), math.max(0, old.urgent - base)
 end
 
+local REACH = ' reach'   -- behind an ended session's id: how far it went, which its owner may still ask (92_verify.lua)
+
 -- The session's id can never resume again; its last count is kept for a late <resume/> (XEP-0198 section 5, <failed
 -- h='…'/>).
 local function retire(p, s, max_old)
-  local v = redis.call('HMGET', K.session(p, s.sid), 'resource', 'h', 'smacks')
+  local v = redis.call('HMGET', K.session(p, s.sid), 'resource', 'h', 'smacks', 'kept')
   if redis.call('HGET', K.resources(p, s.user), v[1]) == s.sid then redis.call('HDEL', K.resources(p, s.user), v[1]) end
   if s.node ~= '' then redis.call('SREM', K.owned(p, s.node), s.sid) end
   redis.call('ZREM', K.due(p), s.sid)
@@ -35,10 +37,10 @@ local function retire(p, s, max_old)
   redis.call('DEL', K.presence(p, s.sid))
   if v[3] == '1' and max_old > 0 then
     local old, oldest = K.old(p, s.user), K.oldest(p, s.user)
-    redis.call('HSET', old, s.sid, v[2])
+    redis.call('HSET', old, s.sid, v[2], s.sid .. REACH, s.epoch .. ' ' .. (v[4] or s.tail))
     redis.call('ZADD', oldest, now(), s.sid)
     for _, gone in ipairs(redis.call('ZRANGE', oldest, 0, -max_old - 1)) do
-      redis.call('HDEL', old, gone)
+      redis.call('HDEL', old, gone, gone .. REACH)
       redis.call('ZREM', oldest, gone)
     end
     redis.call('EXPIRE', old, 604800)

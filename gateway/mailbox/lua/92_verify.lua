@@ -37,14 +37,22 @@ local function note_losses(p, acknowledged, delivered)
   if delivered > 0 then redis.call('HINCRBY', K.losses(p), 'delivered', delivered) end
 end
 
+-- A session that is no more: it ended in order if it reached at least as far as its owner knows, else by a loss.
+-- Who asks again after 'behind' hears of a loss again.
+local function verify_ended(p, claim)
+  local v = redis.call('HMGET', K.old(p, claim.user), claim.sid, claim.sid .. REACH)
+  if not v[1] then return { 'gone', 0, 0, 0 } end
+  local h, epoch, kept = tonumber(v[1]), string.match(v[2] or '0 0', '(%d+) (%d+)')
+  epoch, kept = tonumber(epoch), tonumber(kept)
+  local is_whole = epoch >= claim.epoch and kept >= claim.sent and h >= claim.told
+  return { is_whole and 'stale' or 'gone', kept, h, kept }
+end
+
 -- What a session's owner knows of it, against what is kept. One that is behind ends: its positions and counts would
 -- be given a second time, for something else.
 local function verify(p, claim, rule)
   local v = redis.call('HMGET', K.session(p, claim.sid), 'state', 'epoch', 'node', 'kept', 'h', 'tail')
-  if not v[1] or v[1] == ENDING then   -- by its end, if that kept what its client was told; else by a loss
-    local h = tonumber(redis.call('HGET', K.old(p, claim.user), claim.sid) or -1)
-    return { h >= claim.told and 'stale' or 'gone', 0, math.max(0, h), 0 }
-  end
+  if not v[1] or v[1] == ENDING then return verify_ended(p, claim) end
   local epoch, h, tail = tonumber(v[2]), tonumber(v[5]), tonumber(v[6])
   local kept = tonumber(v[4] or v[6])
   if epoch > claim.epoch or epoch == claim.epoch and v[3] ~= '' and v[3] ~= rule.node then

@@ -85,8 +85,8 @@ class Accounts:
 
     def list(self) -> Iterator[str]:
         """All bare JIDs, in no order."""
-        for bucket in range(keys.BUCKETS):
-            for user in self._journal.call("SMEMBERS", keys.key(keys.bucket_prefix(bucket), "accounts")):
+        for at in keys.PREFIXES:
+            for user in self._journal.call("SMEMBERS", keys.key(at, "accounts")):
                 yield user.decode()
 
     def sessions(self, user: str) -> builtins.list[SessionLine]:
@@ -106,7 +106,7 @@ class Accounts:
         accounts = sleeping = events = retries = outbox = 0
         oldest = 0
         fates: dict[str, int] = {}
-        calls = [("FCALL", function("census"), 1, keys.bucket_prefix(bucket)) for bucket in range(keys.BUCKETS)]
+        calls = [("FCALL", function("census"), 1, at) for at in keys.PREFIXES]
         for line in self._journal.call_all(calls):
             accounts, sleeping, events = accounts + line[0], sleeping + line[1], events + line[2]
             retries, outbox = retries + line[4], outbox + line[5]

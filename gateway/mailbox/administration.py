@@ -82,10 +82,7 @@ class Administration:
     def count(self, *, disabled: bool = False) -> int:
         """Number of accounts, of all or of those that are disabled."""
         name = "disabled_accounts" if disabled else "accounts"
-        return sum(
-            int(self._journal.call("SCARD", keys.key(keys.bucket_prefix(bucket), name)))
-            for bucket in range(keys.BUCKETS)
-        )
+        return sum(int(self._journal.call("SCARD", keys.key(at, name))) for at in keys.PREFIXES)
 
     def page(self, *, after: str, most: int, disabled: bool = False) -> list[str]:
         """The next accounts behind `after` ("": from the first), in an order that stays: by bucket, then by name."""

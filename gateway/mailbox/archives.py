@@ -150,7 +150,7 @@ def set_default(journal: Journal, default: str) -> None:
     """What is archived for accounts that said nothing: always, never or roster. In all buckets. Writes only what is not
     there yet: a gateway has to be able to start while Redis is full.
     """
-    buckets = [keys.key(keys.bucket_prefix(bucket), "archive_default") for bucket in range(keys.BUCKETS)]
+    buckets = [keys.key(at, "archive_default") for at in keys.PREFIXES]
     known = journal.call_all([("GET", key) for key in buckets])
     to_write = [key for key, was in zip(buckets, known, strict=True) if was != default.encode()]
     journal.call_all([("SET", key, default) for key in to_write])

@@ -109,12 +109,12 @@ class Journal:
         """Number of operations that have no answer yet."""
         return len(self._queued) + len(self._sent)
 
-    def silent_buckets(self, for_s: float) -> Collection[int]:
-        """Those whose server has answered nothing for so many seconds, though it was asked, or is not there."""
-        return range(keys.BUCKETS) if self.pressure.silent_s >= for_s else ()
+    def silent_prefixes(self, for_s: float) -> Collection[str]:
+        """Of buckets whose server has answered nothing for so many seconds, though it was asked, or is not there."""
+        return keys.PREFIXES if self.pressure.silent_s >= for_s else ()
 
-    def is_silent_to(self, _user: str) -> bool:
-        """As `Pressure.is_silent`, for the server that has the mailbox of this bare JID."""
+    def is_silent_at(self, _prefix: str) -> bool:
+        """As `Pressure.is_silent`, for the server that has this bucket."""
         return self.pressure.is_silent
 
     def wait_up(self, timeout_s: float) -> None:

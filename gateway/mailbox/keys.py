@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 ROOT = "wg:"
 
@@ -210,6 +211,10 @@ def bucket_of(user: str) -> int:
 def bucket_prefix(bucket: int) -> str:
     """The prefix of bucket number `bucket` (0 to BUCKETS - 1)."""
     return f"{ROOT}{{b{bucket:02d}}}:"
+
+
+PREFIXES: Final = tuple(map(bucket_prefix, range(BUCKETS)))
+"""The prefixes of all buckets, in order."""
 
 
 def key(at: str, name: str, *parts: str) -> str:

@@ -42,7 +42,7 @@ class Memory:
 
 def memory_of(journal: Journal) -> tuple[Memory, ...]:
     """Of each server that holds a bucket. Waits; raises StoreError."""
-    calls = [("FCALL", function("memory"), 1, keys.bucket_prefix(bucket)) for bucket in range(keys.BUCKETS)]
+    calls = [("FCALL", function("memory"), 1, at) for at in keys.PREFIXES]
     found = {
         server: Memory(server.decode()[:8], used, limit, policy.decode())
         for server, used, limit, policy in journal.call_all(calls if journal.is_sharded else calls[:1])

@@ -139,7 +139,7 @@ def _sessions_of(journal: Journal, node: str) -> int:
 
 def _members(journal: Journal, name: str, *parts: str) -> int:
     """Of this set in all buckets."""
-    names = [keys.key(keys.bucket_prefix(bucket), name, *parts) for bucket in range(keys.BUCKETS)]
+    names = [keys.key(at, name, *parts) for at in keys.PREFIXES]
     return sum(journal.call_all([("SCARD", each) for each in names]))
 
 

@@ -224,7 +224,7 @@ class Pushes:
         cumulative, and latency-sum:PROVIDER.
         """
         found: dict[str, int] = {}
-        names = [keys.key(keys.bucket_prefix(bucket), "push_counts") for bucket in range(keys.BUCKETS)]
+        names = [keys.key(at, "push_counts") for at in keys.PREFIXES]
         for flat in self._journal.call_all([("HGETALL", name) for name in names]):
             for i in range(0, len(flat), 2):
                 name = flat[i].decode()

@@ -133,7 +133,7 @@ def losses(converse: Converse) -> dict[str, int]:
     positions written to sockets; `sessions`: that ended by it. Raises StoreError.
     """
     found = {"acknowledged": 0, "delivered": 0, "sessions": 0}
-    for flat in converse([("HGETALL", keys.key(keys.bucket_prefix(each), "losses")) for each in range(keys.BUCKETS)]):
+    for flat in converse([("HGETALL", keys.key(at, "losses")) for at in keys.PREFIXES]):
         for i in range(0, len(flat), 2):
             found[flat[i].decode()] += int(flat[i + 1])
     return found

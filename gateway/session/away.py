@@ -54,7 +54,7 @@ class Patience:
 
         Of a cluster those of clients whose server is silent; who has not logged in is nobody's.
         """
-        silent = self._node.mailbox.journal.silent_buckets(self._patience_s)
+        silent = self._node.mailbox.journal.silent_prefixes(self._patience_s)
         if not silent:
             self._share = 0
             return
@@ -62,7 +62,7 @@ class Patience:
         waiting = [
             connection
             for connection in self._node.connections
-            if connection.is_serving and (is_all or _bucket_of(connection) in silent)
+            if connection.is_serving and (is_all or _prefix_of(connection) in silent)
         ]
         if not waiting:
             return
@@ -73,5 +73,5 @@ class Patience:
             connection.lose_patience()
 
 
-def _bucket_of(connection: Connection) -> int | None:
-    return keys.bucket_of(connection.session.user) if connection.session is not None else None
+def _prefix_of(connection: Connection) -> str | None:
+    return connection.session.grip.at if connection.session is not None else None

@@ -101,7 +101,7 @@ class Caretaker:
         started = {session.grip.sid: session for session in registry.all()}
         owned: dict[str, str] = {}
         unknown: set[str] = set()
-        for at in map(keys.bucket_prefix, range(keys.BUCKETS)):
+        for at in keys.PREFIXES:
             try:
                 tails = function("tails")
                 flat = journal.call("FCALL", tails, 1, at, self._node.name, timeout_s=journal.answer_timeout_s)

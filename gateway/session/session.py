@@ -354,7 +354,7 @@ class Session:
             return
         try:
             self.say_last_words()
-            if self.node.mailbox.journal.is_silent_to(self.user):
+            if self.node.mailbox.journal.is_silent_at(self.grip.at):
                 end_later(self, by_client=by_client)
             elif by_client or self._hibernate() == "not-resumable":
                 self.node.router.announce(self.node.mailbox.close(self.grip))
@@ -372,7 +372,7 @@ class Session:
         if self.has_said_last_words:
             return
         self.has_said_last_words = True
-        if self.node.mailbox.journal.is_silent_to(self.user):
+        if self.node.mailbox.journal.is_silent_at(self.grip.at):
             if self.cursor.counts:
                 self.acknowledge_inbound(self.stored)
             return

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 import redis
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.mailbox import keys
 from gateway.mailbox.embedded import socket_path
@@ -18,33 +16,26 @@ from gateway.xmpp import ns
 from tests.support.adhoc import ask, command, form, values
 from tests.support.phone import Phone, online
 from tests.support.pieces import eventually
-from tests.support.processes import Account, Server, free_ports, running
+from tests.support.processes import Account, Server, running
+from tests.support.sandbox import WITH_SANDBOX
+from tests.support.sandbox_control import SandboxControl
 
 NAME = "ephemera"
 """of the account that goes: no other name, key or word contains it"""
+
+LATER_S = 20
+"""for so long a push that was tried waits for its next try"""
 
 
 @pytest.fixture(scope="module")
 def keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server on which everything is stored, and archives go to SQL soon."""
     directory = tmp_path_factory.mktemp("removal")
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (directory / "key.p8").write_bytes(key.private_bytes(*pem))
-    nowhere = free_ports(1)[0]  # nobody answers there: pushes that are tried wait for a retry
-    settings = {
-        "archive": {"recent_messages": 2, "interval": 0.2},
-        "registration": {"invites": "users"},
-        "push.apps.chat": {
-            "provider": "apns",
-            "topic": "org.example.chat",
-            "team_id": "TEAM567890",
-            "key_id": "KEY4567890",
-            "key_file": str(directory / "key.p8"),
-            "endpoint": f"https://127.0.0.1:{nowhere}",
-        },
-    }
-    with running(directory, settings=settings) as server:
+    settings = {"archive": {"recent_messages": 2, "interval": 0.2}, "registration": {"invites": "users"}}
+    with running(directory, arguments=WITH_SANDBOX, settings=settings) as server:
+        SandboxControl.of(server).ask(
+            "POST", "/control/apns/faults", {"reason": "TooManyRequests", "retry_after_s": LATER_S}
+        )
         server.stock_accounts(6)
         server.command("user", "add", f"{NAME}@localhost", "--password", "open sesame")
         yield server
@@ -96,7 +87,7 @@ OWN_STORES: dict[str, Callable[[Phone, str], None]] = {
         phone,
         "set",
         f"<enable xmlns='{ns.PUSH}' jid='push.localhost' node='{NAME}'>"
-        + form(FORM_TYPE=ns.PUBSUB_PUBLISH_OPTIONS, app="chat", token="ab" * 32)
+        + form(FORM_TYPE=ns.PUBSUB_PUBLISH_OPTIONS, app="demo-ios", token="ab" * 32)
         + "</enable>",
     ),
     "note to self": lambda phone, friend: phone.message(f"{NAME}@localhost", f"remember {NAME}"),

@@ -71,7 +71,7 @@ class ClusterJournal(Journal):
         self._nowhere = Lane(-1)
         """commands without a key from before any server was known"""
         self._by_prefix: dict[Part, Lane] = {}
-        for bucket, prefix in enumerate(map(keys.bucket_prefix, range(keys.BUCKETS))):
+        for bucket, prefix in enumerate(keys.PREFIXES):
             self._by_prefix[prefix] = self.lane(prefix)
             self._by_prefix[prefix].bucket = bucket
         self._prover = Prover(
@@ -109,14 +109,14 @@ class ClusterJournal(Journal):
         """See Journal."""
         return self.pressure.waiting
 
-    def silent_buckets(self, for_s: float) -> Collection[int]:
+    def silent_prefixes(self, for_s: float) -> Collection[str]:
         """See Journal."""
-        lanes = self._by_prefix.values()
-        return super().silent_buckets(for_s) or [lane.bucket for lane in lanes if lane.silent_s >= for_s]
+        lanes = self._by_prefix.items()
+        return super().silent_prefixes(for_s) or {prefix for prefix, lane in lanes if lane.silent_s >= for_s}
 
-    def is_silent_to(self, user: str) -> bool:
+    def is_silent_at(self, prefix: str) -> bool:
         """See Journal."""
-        return super().is_silent_to(user) or self._by_prefix[keys.prefix(user)].silent_s > pressure.SILENT_S
+        return super().is_silent_at(prefix) or self._by_prefix[prefix].silent_s > pressure.SILENT_S
 
     def submit(self, callback: Callback, *command: Part, weight: int = 1) -> None:
         """See Journal. PUBLISH becomes SPUBLISH; what concerns every server is answered when all have, lists as one."""
@@ -241,7 +241,7 @@ class ClusterJournal(Journal):
     def _forget(self, lane: Lane) -> None:
         """What others say of positions in this bucket is not believed until its master was looked at."""
         if lane.bucket >= 0:
-            self.line.forget([keys.bucket_prefix(lane.bucket)])
+            self.line.forget([keys.PREFIXES[lane.bucket]])
 
     def prove(self, connection: socket.socket, shard: Shard) -> None:
         """See shard.Keeper."""

@@ -111,9 +111,7 @@ class Prover:
 
 
 def _are_here(connection: socket.socket, lanes: Sequence[Lane]) -> list[bool]:
-    commands: list[tuple[Part, ...]] = [
-        ("FCALL", function("run_id"), 1, keys.bucket_prefix(lane.bucket)) for lane in lanes
-    ]
+    commands: list[tuple[Part, ...]] = [("FCALL", function("run_id"), 1, keys.PREFIXES[lane.bucket]) for lane in lanes]
     found: list[bool] = []
     for reply in replies_to(connection, commands):
         is_error = isinstance(reply, hiredis.ReplyError)

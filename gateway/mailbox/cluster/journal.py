@@ -111,8 +111,7 @@ class ClusterJournal(Journal):
 
     def silent_prefixes(self, for_s: float) -> Collection[str]:
         """See Journal."""
-        lanes = self._by_prefix.items()
-        return super().silent_prefixes(for_s) or {prefix for prefix, lane in lanes if lane.silent_s >= for_s}
+        return super().silent_prefixes(for_s) or {at for at in keys.PREFIXES if self._by_prefix[at].silent_s >= for_s}
 
     def is_silent_at(self, prefix: str) -> bool:
         """See Journal."""

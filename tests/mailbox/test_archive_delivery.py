@@ -304,3 +304,18 @@ def test_what_a_device_knows_already_it_takes_from_no_other(world: World) -> Non
 
     assert [b"3"] == texts(phone)
     assert [b"3"] == texts(laptop)
+
+
+def test_what_the_client_has_seen_does_not_cover_what_comes_later(world: World) -> None:
+    phone = world.client()
+    phone.register()
+    phone.close()
+    ids = [give(world, str(n)).archive_id for n in range(3)]
+    assert 1 == world.push_all()
+    client = world.client(priority=None)
+    client.shown("0-0", ids[2])
+    client.presence()
+    client.close()
+    give(world, "3")
+
+    assert 1 == world.push_all()

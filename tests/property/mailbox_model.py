@@ -25,7 +25,7 @@ class Model:
         self.pruned = 0  # messages up to this number are gone from the archive
         self.fates = {"accepted": 0, "acked": 0, "archived": 0, "bounced": 0, "dropped": 0}
         self.bounced: list[bytes] = []
-        self.old: dict[str, int] = {}
+        self.old: dict[str, tuple[int, str]] = {}
 
     # what a message becomes
 
@@ -34,8 +34,10 @@ class Model:
         message.fate = fate
         self.fates[fate] += 1
 
-    def acked(self, copy: Copy) -> None:
+    def acked(self, session: Session, copy: Copy) -> None:
         copy.message.copies -= 1
+        if copy.message.kind == "c" and copy.message.at and not session.takes_messages:
+            session.copied.add(copy.message.at)
         if copy.message.kind == "m" and not copy.message.fate:
             self.decide(copy.message, "acked")
 
@@ -184,7 +186,7 @@ class Model:
         if upto <= session.acked:
             return
         for _ in range(upto - session.acked):
-            self.acked(session.queue.pop(0))
+            self.acked(session, session.queue.pop(0))
         session.acked = upto
         session.is_overdue = False
         self.catch_up(session)
@@ -211,7 +213,7 @@ class Model:
     def retire(self, session: Session) -> None:
         del self.sessions[session.resource]
         if session.is_resumable:
-            self.old[session.sid] = session.h
+            self.old[session.sid] = (session.h, f"{session.epoch} {session.tail}")
 
     def bind(self, resource: str, sid: str, node: str, linked: bool) -> str:
         """The sid of the session that was replaced."""
@@ -241,6 +243,7 @@ class Model:
             self.copy_to_lookers(session)
             session.inherited -= self.skip_seen(session, session.backlog, session.inherited)
             self.skip_seen(session, self.offline, 0)
+            self.skip_copied(session)
             session.backlog += self.offline
             self.offline = []
             self.catch_up(session)
@@ -252,7 +255,27 @@ class Model:
             if "c" in message.flags and self.is_held(message):
                 others = [s for s in self.sessions.values() if s.has_looked and not s.takes_messages]
                 late = {s.sid for s in self.sessions.values()} - {s.sid for s in others if message.at > s.seen}
-                self.copy(message, "received", "wuh", {session.sid, *late}, is_late=True)
+                known = {s.sid for s in others if message.at in s.copied or self.find_copy(s, message)}
+                self.copy(message, "received", "wuh", {session.sid, *late, *known}, is_late=True)
+
+    def find_copy(self, session: Session, message: Message) -> Copy | None:
+        places = session.queue[: self.piece] + session.backlog[: self.piece]
+        wanted = b"received:" + message.body
+        return next((copy for copy in places if copy.message.body == wanted), None)
+
+    def skip_copied(self, session: Session) -> None:
+        """A message of which a device has a copy already is not delivered to it: the copy takes its place."""
+        for copy in self.offline[: self.piece]:
+            message = copy.message
+            if "c" not in message.flags:
+                continue
+            if message.at in session.copied:
+                self.offline.remove(copy)
+                message.copies -= 1
+                self.decide(message, "acked")
+            elif found := self.find_copy(session, message):
+                self.offline.remove(copy)
+                found.message, found.is_late = message, True
 
     def skip_seen(self, session: Session, waiting: list[Copy], inherited: int) -> int:
         """What its client has from the archive already does not come again. Answers how many of the first `inherited`
@@ -275,7 +298,7 @@ class Model:
         session.epoch += 1
         session.node, session.is_asleep, session.is_overdue, session.is_inactive = node, False, False, False
         for _ in range(upto - session.acked):
-            self.acked(session.queue.pop(0))
+            self.acked(session, session.queue.pop(0))
         session.acked = upto
         for copy in session.queue + session.backlog:
             copy.is_told = False

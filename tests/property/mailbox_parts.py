@@ -47,7 +47,8 @@ class Copy:
 @dataclass
 class Session:
     """`flush`: as far as its cursor may write while it is inactive. `shown`: numbers of archived messages that its
-    client was shown; of those in (low, seen] the mailbox knows it.
+    client was shown; of those in (low, seen] the mailbox knows it. `copied`: of those it acknowledged a copy, before it
+    was available.
     """
 
     sid: str
@@ -73,6 +74,7 @@ class Session:
     low: int = 0
     seen: int = 0
     has_looked: bool = False
+    copied: set[int] = field(default_factory=set)
 
     @property
     def jid(self) -> str:

@@ -89,7 +89,9 @@ class Mailboxes(Pushes):
         assert {s.resource: s.sid for s in model.sessions.values()} == {
             r.decode(): s.decode() for r, s in resources.items()
         }
-        assert model.old == {sid.decode(): int(h) for sid, h in old.items()}
+        assert {sid.encode(): str(h).encode() for sid, (h, _) in model.old.items()} | {
+            f"{sid} reach".encode(): reach.encode() for sid, (_, reach) in model.old.items()
+        } == old
         assert sorted(model.bounced) == sorted(plain(fields[b"stanza"]) for _, fields in outbox)
         assert {name: n for name, n in model.fates.items() if n} == {name.decode(): int(n) for name, n in fates.items()}
 

@@ -33,7 +33,8 @@ local function fate(p, name, n) if n > 0 then redis.call('HINCRBY', K.fates(p), 
 --   serial: the owner's last operation that must not run twice
 --   carbons ('1': XEP-0280 is on) inactive ('1': XEP-0352) flush: as far as an inactive session's cursor may write
 --   interested ('1': asked for the roster) blocklist ('1': asked for the block list) notify: PEP nodes it wants, each
---   between line feeds   arch_low, arch_high: what its client was shown of the archive     (all of these may be absent)
+--   between line feeds   arch_low, arch_high: what its client was shown of the archive   copied: archive ids of the newest
+--   copies that it acknowledged while it was unavailable     (all of these may be absent)
 --   replaced, replaced_node, former_node: answers to repeat
 --   how, unnotified: of a session that is ending
 --

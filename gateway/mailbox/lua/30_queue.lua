@@ -77,22 +77,36 @@ end
 
 local function put_presence(p, s, stamp, from, body, limits) return put_aside(p, s, 'p', stamp, from, body, limits) end
 
+local COPIED_BYTES = 2000   -- some hundred archive ids
+
+-- Messages of which a device that is not available has read a copy: should they come to the offline store, they are not
+-- for this device (62_offline.lua).
+local function note_copied(key, stamps)
+  local known = redis.call('HGET', key, 'copied') or ''
+  redis.call('HSET', key, 'copied', string.sub(known .. ' ' .. table.concat(stamps, ' '), -COPIED_BYTES))
+end
+
 local function acknowledge(p, s, upto)
-  local messages, woken, left = 0, 0, upto - s.acked
+  local messages, woken, left, copied = 0, 0, upto - s.acked, nil
   local list = K.queue(p, s.sid)
   while left > 0 do
     local entries = redis.call('LPOP', list, math.min(left, PIECE))
     if not entries then break end
     for _, entry in ipairs(entries) do
-      local kind, flags, _, fan = decode(entry)
+      local kind, flags, stamp, fan = decode(entry)
       -- `s.user` only where it is needed: to read it costs as much as the rest of this
       if kind == 'm' and (fan == '' or copy_acked(p, s.user, fan)) then messages = messages + 1 end
+      if kind == 'c' and not is_available(s) then
+        copied = copied or {}
+        copied[#copied + 1] = stamp
+      end
       if has(flags, 'w') then woken = woken + 1 end
     end
     left = left - #entries
   end
   local key = K.session(p, s.sid)
   s.acked = upto
+  if copied then note_copied(key, copied) end
   if woken > 0 then s.important_acked = redis.call('HINCRBY', key, 'important_acked', woken) end
   if woken > 0 and s.important_acked >= s.important then
     -- The device has everything it was woken for: what comes next is worth a push of its own, however soon it comes.

@@ -79,20 +79,6 @@ register('offline_find', function(keys, args)
   return answer
 end)
 
--- What is gone needs no push; nothing at all waiting is as if the account's device had come for it.
-local function forget_important(p, user, woken)
-  local account = K.account(p, user)
-  if redis.call('EXISTS', account) == 0 then return end
-  if redis.call('EXISTS', K.offline(p, user)) == 0 then
-    redis.call('HSET', account, 'offline_important', 0, 'offline_covered', 0, 'offline_pending', 0)
-    redis.call('HINCRBY', account, 'offline_gen', 1)
-  elseif woken > 0 then
-    local v = redis.call('HMGET', account, 'offline_important', 'offline_covered')
-    redis.call('HSET', account, 'offline_important', math.max(0, tonumber(v[1] or 0) - woken),
-      'offline_covered', math.max(0, tonumber(v[2] or 0) - woken))
-  end
-end
-
 -- offline_remove: the client is done with these; all of them or none
 -- KEYS[1] prefix   ARGV user, resource, this request's name, index, node, …
 -- answers 'ok' | 'moved' (one of them is not, or no more, at its index)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, fromstring
 from xml.sax.saxutils import escape, quoteattr
@@ -15,6 +17,9 @@ from tests.support.processes import DOMAIN
 
 Mutation = tuple[str, str]
 """(what is wrong, the payload)"""
+
+Recipe = tuple[str, Callable[[], str]]
+"""The same, before it is written: most are not tried, and to write them all takes longer than to try some."""
 
 IS_THOROUGH: Final = os.environ.get("WAKEGATE_FUZZ") == "thorough"
 """every mutation is tried; otherwise some of each kind, the same ones in every run"""
@@ -98,15 +103,19 @@ def payload_of(element: Element) -> str:
     return written(element, ns.CLIENT)
 
 
-def mutations(payload: str) -> Iterator[Mutation]:
-    """Every bad payload, each once."""
-    seen = {payload}
+def mutations(payload: str, name: str = "", most: int = 0) -> list[Mutation]:
+    """Bad payloads, each once, in their order; `most`: so many at most, always the same for a `name`."""
     root = parse(payload)
-    for make in (_of_the_root, _of_elements, _of_attributes, _of_texts, _of_forms, _of_pages):
-        for what, text in make(root):
-            if text not in seen:
-                seen.add(text)
-                yield what, text
+    makers = (_of_the_root, _of_elements, _of_attributes, _of_texts, _of_forms, _of_pages)
+    recipes = [recipe for make in makers for recipe in make(root)]
+    if most and len(recipes) > most:
+        chosen = random.Random(name).sample(range(len(recipes)), most)
+        recipes = [recipes[at] for at in sorted(chosen)]
+    found: dict[str, str] = {}
+    for what, write in recipes:
+        found.setdefault(write(), what)
+    found.pop(payload, None)
+    return [(what, text) for text, what in found.items()]
 
 
 def misnamed(payload: str) -> Iterator[Mutation]:
@@ -124,28 +133,35 @@ def misnamed(payload: str) -> Iterator[Mutation]:
         yield what, payload_of(root)
 
 
-def changed(root: Element, at: int, change: Callable[[Element], object]) -> str:
+def changed(root: Element, at: int, change: Callable[[Element], object]) -> Callable[[], str]:
     """A copy of the tree in which the element number `at` was changed."""
-    copy = deepcopy(root)
-    change(list(copy.iter())[at])
-    return payload_of(copy)
+
+    def write() -> str:
+        copy = deepcopy(root)
+        change(list(copy.iter())[at])
+        return payload_of(copy)
+
+    return write
 
 
-def _of_the_root(root: Element) -> Iterator[Mutation]:
+def _of_the_root(root: Element) -> Iterator[Recipe]:
     namespace, name = split(root.tag)
-    yield "nothing in it", payload_of(Element(root.tag, dict(root.attrib)))
-    yield "nothing at all", payload_of(Element(root.tag))
-    yield "a prefix", f"<p:{name} xmlns:p='{namespace}'/>"
-    yield "attributes with prefixes", f"<{name} xmlns='{namespace}' xmlns:p='urn:p' p:node='x' p:jid='y' p:type='z'/>"
+    yield "nothing in it", partial(payload_of, Element(root.tag, dict(root.attrib)))
+    yield "nothing at all", partial(payload_of, Element(root.tag))
+    yield "a prefix", lambda: f"<p:{name} xmlns:p='{namespace}'/>"
+    yield (
+        "attributes with prefixes",
+        lambda: f"<{name} xmlns='{namespace}' xmlns:p='urn:p' p:node='x' p:jid='y' p:type='z'/>",
+    )
     yield (
         "attributes nobody knows",
         changed(root, 0, lambda e: e.attrib.update({"x": "y", "id": "1", "node": "\u2028"})),
     )
     yield "60 attributes", changed(root, 0, lambda e: e.attrib.update({f"x{i}": "y" for i in range(60)}))
-    yield "a language", payload_of(root).replace(f"<{name}", f"<{name} xml:lang='{'x' * 5000}'", 1)
+    yield "a language", lambda: payload_of(root).replace(f"<{name}", f"<{name} xml:lang='{'x' * 5000}'", 1)
 
 
-def _of_elements(root: Element) -> Iterator[Mutation]:
+def _of_elements(root: Element) -> Iterator[Recipe]:
     for at, element in enumerate(root.iter()):
         where = f"in {split(element.tag)[1]} "
         yield where + "text", changed(root, at, _put_text)
@@ -164,7 +180,7 @@ def _of_elements(root: Element) -> Iterator[Mutation]:
             yield from _of_child(root, at, n, split(child.tag))
 
 
-def _of_child(root: Element, at: int, n: int, tag: tuple[str, str]) -> Iterator[Mutation]:
+def _of_child(root: Element, at: int, n: int, tag: tuple[str, str]) -> Iterator[Recipe]:
     namespace, name = tag
 
     def named(new: str) -> Callable[[Element], None]:
@@ -179,7 +195,7 @@ def _of_child(root: Element, at: int, n: int, tag: tuple[str, str]) -> Iterator[
     yield f"{name} misspelt", changed(root, at, named(f"{{{namespace}}}{name}s"))
 
 
-def _of_attributes(root: Element) -> Iterator[Mutation]:
+def _of_attributes(root: Element) -> Iterator[Recipe]:
     for at, element in enumerate(root.iter()):
         for name in element.attrib:
             yield f"@{name} missing", changed(root, at, lambda e, name=name: e.attrib.pop(name))  # type: ignore[misc]
@@ -187,7 +203,7 @@ def _of_attributes(root: Element) -> Iterator[Mutation]:
                 yield f"@{name} {value[:40]!r}", changed(root, at, lambda e, name=name, value=value: e.set(name, value))  # type: ignore[misc]
 
 
-def _of_texts(root: Element) -> Iterator[Mutation]:
+def _of_texts(root: Element) -> Iterator[Recipe]:
     for at, element in enumerate(root.iter()):
         if len(element) and element is not root:
             continue
@@ -197,7 +213,7 @@ def _of_texts(root: Element) -> Iterator[Mutation]:
             yield f"{name} of {value[:40]!r}", changed(root, at, lambda e, value=value: setattr(e, "text", value))  # type: ignore[misc]
 
 
-def _of_forms(root: Element) -> Iterator[Mutation]:
+def _of_forms(root: Element) -> Iterator[Recipe]:
     for at, element in enumerate(root.iter()):
         if element.tag != f"{{{ns.DATA_FORMS}}}x":
             continue
@@ -229,7 +245,7 @@ PAGES: Final = (
 )  # fmt: skip
 
 
-def _of_pages(root: Element) -> Iterator[Mutation]:
+def _of_pages(root: Element) -> Iterator[Recipe]:
     """XEP-0059, in every request: those that know nothing of it pass it over, or refuse it."""
     for page in PAGES:
         for count in (1, 2):
@@ -237,7 +253,7 @@ def _of_pages(root: Element) -> Iterator[Mutation]:
             for old in copy.findall(f"{{{ns.RSM}}}set"):
                 copy.remove(old)
             copy.extend(fromstring(f"<set xmlns='{ns.RSM}'>{page}</set>") for _ in range(count))
-            yield f"{count} times the page {page[:40]}", payload_of(copy)
+            yield f"{count} times the page {page[:40]}", partial(payload_of, copy)
 
 
 def _x(name: str) -> str:

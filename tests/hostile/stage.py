@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -145,10 +146,15 @@ class Stage:
     def snapshot(self, *names: str) -> dict[str, Any]:
         """Every key that names one of these accounts (none given: the victims), with what it holds."""
         wanted = names or (*(victim.account.name for victim in self.victims), self.sleeper.name)
+        named = re.compile("|".join(f"{name}@{DOMAIN}" for name in wanted).encode())
         with self.house.store as store:
-            found = [key for key in store.scan_iter(count=1000) if not _is_volatile(key)]
-            mine = [key for key in found if any(f"{name}@{DOMAIN}".encode() in key for name in wanted)]
-            return {key.decode(): content(store, key) for key in mine}
+            mine = [key for key in store.scan_iter(count=1000) if named.search(key) and not _is_volatile(key)]
+            with store.pipeline(transaction=False) as asked:
+                for key in mine:
+                    asked.type(key)
+                for key, kind in zip(mine, asked.execute(), strict=True):
+                    ask_content(asked, key, kind)
+                return {key.decode(): found for key, found in zip(mine, asked.execute(), strict=True)}
 
     def close(self) -> None:
         for victim in self.victims:
@@ -161,21 +167,21 @@ def _is_volatile(key: bytes) -> bool:
     return key.decode().partition("}:")[2].partition(":")[0] in VOLATILE
 
 
-def content(store: Any, key: bytes) -> Any:
+def ask_content(pipe: Any, key: bytes, kind: bytes) -> None:
     """What a key holds, so that equal content is equal whatever its encoding."""
-    match store.type(key):
+    match kind:
         case b"hash":
-            return store.hgetall(key)
+            pipe.hgetall(key)
         case b"set":
-            return store.smembers(key)
+            pipe.smembers(key)
         case b"zset":
-            return store.zrange(key, 0, -1, withscores=True)
+            pipe.zrange(key, 0, -1, withscores=True)
         case b"list":
-            return store.lrange(key, 0, -1)
+            pipe.lrange(key, 0, -1)
         case b"stream":
-            return store.xrange(key)
+            pipe.xrange(key)
         case _:
-            return store.get(key)
+            pipe.get(key)
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
@@ -229,6 +235,7 @@ def _settings(directory: Path, more: Settings) -> dict[str, dict[str, Any]]:
     pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (directory / "key.p8").write_bytes(key.private_bytes(*pem))
     return {
+        "limits": {"write_timeout": 3600.0},  # the victims' second devices read nothing of what they are sent
         "registration": {"open": True, "invites": "users", "tries_per_address": 100_000, "tries": 1_000_000},
         "external_services.services.turn": {"host": "turn.example", "type": "turn", "port": 3478, "secret": "shared"},
         "push.apps.chat": {

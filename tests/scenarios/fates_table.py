@@ -207,6 +207,9 @@ RULES = """
   session of the same resource that it replaced. What the archive no longer holds comes all the same.
 - A device that looked into the archive and has copies on, but sent no presence yet, gets a copy of what came after its
   look and another device takes from the offline store.
+- What a device has as a copy from before its presence does not come again from the offline store, when the device that
+  had the message left without reading it. A copy that it acknowledged ends the message; one that it has not becomes
+  the message. (Not archived and acknowledged, it comes again: nothing names it.)
 - A copy is never stored, returned, or copied; it ends with its session.
 - An error is answered by nothing, and waits in a living session only.
 - Retention (`[archive]`) may take a message out of the archive later; it is then not *archived* when its session

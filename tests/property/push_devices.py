@@ -125,11 +125,13 @@ class Devices(RuleBasedStateMachine):
                 if answer.archive_id and answer.status == "ok":
                     device.archived.add(number)
                 device.owed.add(number)
-            elif sid in {placed.sid for placed in answer.placed} or answer.status == "offline":
+            elif sid in {placed.sid for placed in (*answer.placed, *answer.copies)} or answer.status == "offline":
                 device.owed.add(number)
 
     @rule(
-        user=USERS, flags=st.sampled_from(["swb", "swb", "swba", "sb"]), to=st.sampled_from(["", "", "phone", "tablet"])
+        user=USERS,
+        flags=st.sampled_from(["swb", "swb", "swba", "swbac", "sb"]),
+        to=st.sampled_from(["", "", "phone", "tablet"]),
     )
     def message(self, user: str, flags: str, to: str) -> None:
         self.takes(user, "<body>1</body>", to=to, flags=flags, wakes="w" in flags)
@@ -199,6 +201,25 @@ class Devices(RuleBasedStateMachine):
         client = self.clients.get(DEVICES[n % len(DEVICES)])
         if client is not None:
             client.register(token="t1")
+
+    @rule(n=some, has_copies=st.booleans(), then=st.sampled_from(["is there", "leaves", "leaves", "waits"]))
+    def bind_and_look(self, n: int, has_copies: bool, then: str) -> None:
+        """As clients do that take what they missed from the archive, before they say that they are there."""
+        self.bind(n, is_available=False)
+        client = self.clients.get(DEVICES[n % len(DEVICES)])
+        if client is None:
+            return
+        client.carbons(has_copies)
+        found: Any = self.world.redis.xrange(keys.key(BUCKET, "archive", client.user))
+        if found:
+            client.shown("0-0", found[-1][0].decode())
+        self.device(client).owed -= {int(number[1]) for _, one in found if (number := NUMBER.search(one[b"s"]))}
+        if then == "waits":
+            return
+        client.presence()
+        if then == "leaves":
+            client.ack_all()
+            self.leave(list(self.clients.values()).index(client), is_over=False)
 
     def register(self, n: int, token: str) -> None:
         self.client(n).register(token=token)

@@ -156,6 +156,18 @@ def test_what_goes_offline_is_told_to_who_was_not_told_while_another_device_had_
     assert (1, True) == (told, "phone" in {registration.resource for registration in answer.registrations})
 
 
+@pytest.mark.parametrize("is_claimed", [True, False])
+def test_who_left_without_having_been_available_is_told_of_what_came_meanwhile(world: World, is_claimed: bool) -> None:
+    """While it was connected it needed no push, and took nothing that was stored offline."""
+    phone = world.client(priority=None)
+    phone.register()
+    send(world, "1")
+    early = world.push_all() if is_claimed else 0
+    phone.close()
+
+    assert (0, 1, 0) == (early, world.push_all(), world.push_all())
+
+
 @pytest.mark.usefixtures("keeps_an_archive")
 def test_what_was_told_of_the_archive_hides_nothing_that_is_stored_offline_later(world: World) -> None:
     sleeper(world).expire()

@@ -70,6 +70,12 @@ local function raise_offline_event(p, user, reason, class)
   redis.call('HSET', account, 'offline_pending', LEVEL[class])
 end
 
+-- A device that was connected, and took nothing of what is stored offline, is no more: is there what nobody was told of?
+function Push.left(p, s)
+  local v = redis.call('HMGET', K.account(p, s.user), 'offline_important', 'offline_covered')
+  if tonumber(v[1] or 0) > tonumber(v[2] or 0) then raise_offline_event(p, s.user, 'hibernation', 'message') end
+end
+
 -- The link has broken. What was written to it may have arrived, and the phone may be back in a moment: if that is all
 -- there is, and no call, it is left `grace` ms. One that has not said yet that it is available takes nothing that is
 -- stored offline, so it is as without a session.
@@ -77,8 +83,7 @@ function Push.asleep(p, s, all_offered, grace)
   if not s.reg then return end
   if s.priority == '' then
     Push.count_idle(p, s.user)
-    local v = redis.call('HMGET', K.account(p, s.user), 'offline_important', 'offline_covered')
-    if tonumber(v[1] or 0) > tonumber(v[2] or 0) then raise_offline_event(p, s.user, 'hibernation', 'message') end
+    Push.left(p, s)
   end
   if not has_uncovered(s) then return end
   if all_offered and grace > 0 and s.urgent <= told(s) then emit_later(p, s, 'hibernation', 'message', grace)

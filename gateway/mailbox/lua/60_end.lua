@@ -108,7 +108,10 @@ local function begin_end(p, s, how, max_old, limits, placed)
   redis.call('SADD', K.endings(p), s.sid)
   redis.call('HSET', K.session(p, s.sid), 'state', ENDING, 'node', '', 'owner', '', 'how', how)
   s.state, s.node = ENDING, ''
-  if s.reg then Push.count_idle(p, s.user) end
+  if s.reg then
+    Push.count_idle(p, s.user)
+    if how ~= 'drop' and not is_available(s) then Push.left(p, s) end
+  end
   -- who was told of it may not be all for whom it waits from now on
   redis.call('HSET', K.session(p, s.sid), 'unnotified',
     (has_uncovered(s) or s.important > s.important_acked and s.reg and Push.has_others_idle(p, s)) and '1' or '0')

@@ -24,6 +24,7 @@ from gateway.errors import WakegateError
 from gateway.mailbox import nodes
 from gateway.settings import ConfigError
 from scripts.chaos_lab import tree
+from scripts.chaos_lab.clocks import Clocks
 from scripts.chaos_lab.plan import Plan
 from scripts.chaos_lab.processes import Parts, Spec
 from scripts.chaos_lab.stores import Single, Store
@@ -56,7 +57,8 @@ class Cluster:
         self.data_dir = plan.directory / "data"
         self.port, self.web_port = free_ports(2)
         plan.directory.mkdir(parents=True, exist_ok=True)
-        self.parts = Parts(plan.directory, tree.copy(plan.directory, plan.source, plan.bug), self._rng)
+        self.clocks = Clocks(plan.directory / "clocks", may_jump=plan.clocks > 0)
+        self.parts = Parts(plan.directory, tree.copy(plan.directory, plan.source, plan.bug), self._rng, self.clocks)
         self.store: Store = self._make_store()
         self._config: tuple[str, ...] = ()
         self._starts = itertools.count(1)
@@ -126,7 +128,7 @@ class Cluster:
             return Single(self.parts, self.data_dir, self._plan.appendfsync)
         from scripts.chaos_lab import many_stores  # what tests use is needed for these alone
 
-        return many_stores.make(self._plan)
+        return many_stores.make(self._plan, self.clocks)
 
     def _sections(self) -> Mapping[str, Mapping[str, Any]]:
         fixed: dict[str, Mapping[str, Any]] = {

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from scripts.chaos_lab import history
 from scripts.chaos_lab.checker import Violation, violations
+from scripts.chaos_lab.clocks import NoFaketime
 from scripts.chaos_lab.ledger import Ledger
 from scripts.chaos_lab.plan import VICTIMS, Plan
 from scripts.chaos_lab.report import figures, story, summary
@@ -62,7 +63,7 @@ def run(plan: Plan) -> int:
     try:
         lab = Lab(plan, lambda line: print(f"  {line}", flush=True))
         file = lab.run()
-    except (TimeoutError, CannotPlant) as late:
+    except (TimeoutError, CannotPlant, NoFaketime) as late:
         print(f"the run failed: {late}", file=sys.stderr)
         return 2
     print(f"run         {time.monotonic() - began:.0f} s, history: {file}", flush=True)
@@ -136,6 +137,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--push-grace-s", type=float, default=default.push_grace_s)
     parser.add_argument("--victims", nargs="+", choices=list(VICTIMS), default=default.victims, help="who is struck")
     parser.add_argument("--pauses", type=int, default=default.pauses, help="to ten kills about so many pauses")
+    parser.add_argument(
+        "--clocks", type=int, default=default.clocks, help="to ten kills, about so many clocks jump (needs faketime)"
+    )
     parser.add_argument("--unpaused", action="store_true", help="no process is stopped for a while (SIGSTOP)")
     parser.add_argument("--source", type=Path, default=default.source, help="run the code below this directory")
     parser.add_argument("--directory", help="keep everything there; default: a new temporary directory")

@@ -11,6 +11,7 @@ import redis
 from redis.crc import key_slot
 
 from gateway.mailbox import keys
+from scripts.chaos_lab.clocks import Clocks
 from scripts.chaos_lab.plan import Plan
 from scripts.chaos_lab.stores import Blow, Store
 from tests.support.redis_cluster import RedisCluster
@@ -23,9 +24,9 @@ MOVED_AT_ONCE = 4
 """slots of a migration"""
 
 
-def make(plan: Plan) -> Store:
+def make(plan: Plan, clocks: Clocks) -> Store:
     """For `plan.redis` sentinel or cluster."""
-    return WithSentinel(plan) if plan.redis == "sentinel" else WithCluster(plan)
+    return WithSentinel(plan, clocks) if plan.redis == "sentinel" else WithCluster(plan, clocks)
 
 
 def _settings(url: str, plan: Plan) -> Mapping[str, object]:
@@ -35,9 +36,9 @@ def _settings(url: str, plan: Plan) -> Mapping[str, object]:
 class WithSentinel:
     """A master, two replicas, three sentinels."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, clocks: Clocks) -> None:
         self._plan = plan
-        self._redis = RedisSentinel(plan.directory / "redis", appendfsync=plan.appendfsync)
+        self._redis = RedisSentinel(plan.directory / "redis", appendfsync=plan.appendfsync, environ=clocks.of_server)
         self._busy = False
 
     def start(self, config: tuple[str, ...]) -> None:
@@ -114,10 +115,12 @@ class WithSentinel:
 class WithCluster:
     """Three masters, each with a replica."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, clocks: Clocks) -> None:
         self._plan = plan
         config = ("appendonly yes", f"appendfsync {plan.appendfsync}")
-        self._redis = RedisCluster(plan.directory / "redis", masters=3, replicas=1, config=config)
+        self._redis = RedisCluster(
+            plan.directory / "redis", masters=3, replicas=1, config=config, environ=clocks.of_server
+        )
         self._busy = False
 
     def start(self, config: tuple[str, ...]) -> None:

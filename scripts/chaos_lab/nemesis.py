@@ -17,7 +17,7 @@ from scripts.chaos_lab.plan import VICTIMS, Plan
 from scripts.chaos_lab.processes import Part
 from scripts.chaos_lab.proxy import Proxy
 
-KILL, TERM, PAUSE = "kill", "term", "pause"
+KILL, TERM, PAUSE, CLOCK = "kill", "term", "pause", "clock"
 
 SERVED_S: Final = 2.0
 """a process that has not served for so long is left alone"""
@@ -49,11 +49,11 @@ def schedule(plan: Plan, rng: random.Random) -> list[Strike]:
     killed = 0
     while killed < plan.kills:
         victim = rng.choices(plan.victims, weights)[0]
-        way = rng.choices((KILL, TERM, PAUSE), (10, 2, plan.pauses))[0]
+        way = rng.choices((KILL, TERM, PAUSE, CLOCK), (10, 2, plan.pauses, plan.clocks))[0]
         strike = Strike(rng.uniform(0.03, 0.97) * plan.seconds, victim, way, rng.uniform(2.0, 15.0), rng.random())
         if way != PAUSE or not plan.unpaused:
             found.append(strike)
-        killed += way != PAUSE
+        killed += way in (KILL, TERM)
     return sorted(found, key=lambda strike: strike.after_s)
 
 
@@ -86,9 +86,15 @@ class Nemesis:
             while waiting := [pause for pause in self._pauses if not pause.ready()]:
                 gevent.joinall(waiting)
         gevent.killall(self._pauses)
+        self._cluster.clocks.set_right()
         self._proxy.heal()
 
     def _strike(self, strike: Strike) -> None:
+        if strike.way == CLOCK:
+            whose, seconds = self._cluster.clocks.jump(strike.victim, random.Random(strike.luck))
+            if whose:
+                self._note(f"clock {seconds:+.1f} s", whose, 0.0)
+            return
         if strike.victim == "redis":
             self._strike_store(strike)
             return

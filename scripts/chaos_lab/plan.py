@@ -38,6 +38,8 @@ class Plan:
     """which kinds of processes are struck"""
     pauses: int = 2
     """to ten kills and two SIGTERMs, about so many pauses"""
+    clocks: int = 0
+    """to as many, about so many times somebody's clock jumps"""
     unpaused: bool = False
     """No SIGSTOP: on a machine that is shared by others, or slow."""
     bug: str = ""
@@ -59,5 +61,6 @@ class Plan:
         words += ["--wait-replicas", str(self.wait_replicas)] if self.redis != "single" else []
         words += ["--victims", *self.victims] if self.victims != tuple(VICTIMS) else []
         words += ["--pauses", str(self.pauses)] if self.pauses != Plan.pauses else []
+        words += ["--clocks", str(self.clocks)] if self.clocks else []
         words += ["--unpaused"] if self.unpaused else []
         return " ".join(["scripts/chaos", *words, "--minutes", f"{self.minutes:g}", "--seed", str(self.seed)])

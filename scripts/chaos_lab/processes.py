@@ -18,6 +18,7 @@ import gevent
 from gevent.event import Event
 
 from gateway.process import dies_with_parent
+from scripts.chaos_lab.clocks import Clocks
 
 LONGEST_ABSENCE_S = 1.5
 """a process that ended is missing for at most so long, beside the time of its start"""
@@ -37,8 +38,9 @@ class Spec:
 class Part:
     """One process that is to run all the time."""
 
-    def __init__(self, spec: Spec, directory: Path, tree: Path, rng: random.Random) -> None:
+    def __init__(self, spec: Spec, directory: Path, tree: Path, rng: random.Random, clocks: Clocks) -> None:
         self.spec = spec
+        self._clocks = clocks
         self.deaths = 0
         self.is_paused = False
         self._directory = directory
@@ -123,7 +125,8 @@ class Part:
         self._environ = dict(self.spec.environ())
         read_end, write_end = os.pipe()
         added = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(self._tree), "WAKEGATE_READY_FD": str(write_end)}
-        environ = {**os.environ, **added, **self._environ}
+        clock = self._clocks.environ(self.spec.name) if self.spec.kind != "sandbox" else {}
+        environ = {**os.environ, **added, **self._environ, **clock}
         try:
             with self.log_file.open("ab") as log:
                 self._process = subprocess.Popen(
@@ -166,15 +169,16 @@ class Part:
 class Parts:
     """All processes of a cluster."""
 
-    def __init__(self, directory: Path, tree: Path, rng: random.Random) -> None:
+    def __init__(self, directory: Path, tree: Path, rng: random.Random, clocks: Clocks) -> None:
         self.directory = directory
+        self._clocks = clocks
         self.all: list[Part] = []
         self._tree = tree
         self._rng = rng
 
     def add(self, spec: Spec) -> Part:
         """One more; it is started."""
-        part = Part(spec, self.directory, self._tree, random.Random(self._rng.random()))
+        part = Part(spec, self.directory, self._tree, random.Random(self._rng.random()), self._clocks)
         self.all.append(part)
         part.start()
         return part

@@ -19,10 +19,11 @@ that the cluster announces. A node's death is seen after `node_timeout_ms`; a re
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,8 @@ class RedisCluster:
     node_timeout_ms: int = 1500
     config: tuple[str, ...] = ()
     """more lines for every server's configuration file"""
+    environ: Callable[[int], Mapping[str, str]] = lambda _port: {}
+    """what is added to the environment of the server at a port"""
     nodes: list[ClusterNode] = field(default_factory=list)
     _fronts: list[StreamServer] = field(default_factory=list)
 
@@ -259,7 +262,7 @@ class RedisCluster:
         with (node.folder / "valkey.log").open("ab") as output:
             node.process = subprocess.Popen(
                 [str(find_server()), str(file)], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                preexec_fn=dies_with_parent(signal.SIGKILL),
+                env={**os.environ, **self.environ(node.port)}, preexec_fn=dies_with_parent(signal.SIGKILL),
             )  # fmt: skip
         with self._admin(node) as client:
             self._until(f"{node.port} answers", lambda: client.ping())

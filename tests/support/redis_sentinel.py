@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +37,8 @@ def free_ports(n: int) -> list[int]:
 class RedisSentinel:
     """One master, `replicas` replicas, three sentinels, with their files in `folder`. `start`, then `stop`.
 
-    `options` are added to the configuration of each server; `password` is that of the servers ("" = none).
+    `options` are added to the configuration of each server, what `environ` says of its port to its environment;
+    `password` is that of the servers ("" = none).
     """
 
     def __init__(
@@ -48,9 +49,11 @@ class RedisSentinel:
         password: str = "",
         options: tuple[str, ...] = (),
         appendfsync: str = "everysec",
+        environ: Callable[[int], Mapping[str, str]] = lambda _port: {},
     ) -> None:
         self.folder = folder
         self._password = password
+        self._environ = environ
         self._options = (*options, f"appendfsync {appendfsync}")
         ports = free_ports(replicas + 4)
         self.server_ports, self.sentinel_ports = ports[: replicas + 1], ports[replicas + 1 :]
@@ -213,6 +216,7 @@ class RedisSentinel:
                 [find_server(), configuration, *options],
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **self._environ(port)},
                 preexec_fn=dies_with_parent(signal.SIGKILL),
             )
 

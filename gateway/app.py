@@ -44,6 +44,7 @@ from gateway.settings import Settings
 from gateway.supervisor import notify_ready
 from gateway.telemetry import get_logger
 from gateway.transports.listener import Listener
+from gateway.transports.proxy_protocol import Proxies
 from gateway.transports.tls import TlsSettings, context_for
 
 log = get_logger(__name__)
@@ -142,7 +143,7 @@ class Gateway:
         if listen.websocket:
             log.warning("websocket_not_available_yet", addresses=listen.websocket)
         guard = Limits(limits, hits=process_hits(), waiting=lambda: journal.waiting)
-        most, patience = limits.max_connections, limits.write_timeout
+        most, patience, proxies = limits.max_connections, limits.write_timeout, Proxies(listen.proxy_protocol)
 
         def goodbye(away: TurnedAway) -> bytes:
             return farewell(away, domain=server.domains[0], stream_id=new_id(), see_other_host=limits.see_other_host)
@@ -161,6 +162,7 @@ class Gateway:
                 write_timeout_s=patience,
                 limits=guard,
                 farewell=goodbye,
+                proxies=proxies,
             ),
             Listener(
                 listen.c2s_tls,
@@ -170,6 +172,7 @@ class Gateway:
                 handshake_timeout_s=min(HANDSHAKE_S, limits.negotiation_timeout),
                 write_timeout_s=patience,
                 limits=guard,
+                proxies=proxies,
             ),
         ]
         reloader, watch = Reloader(node, listeners, again or (lambda: settings)), Watch(guard, journal, node.name)

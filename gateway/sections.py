@@ -65,11 +65,21 @@ class ListenSettings:
     websocket: list[str] = setting([], help="XMPP over WebSocket (RFC 7395), at /xmpp-websocket. Not available yet.")
     components: list[str] = setting([], help="External components (XEP-0114): plain TCP, so best on loopback alone.")
     web: list[str] = setting(["127.0.0.1:5281"], help="Admin API, dashboard, /metrics, /healthz.")
+    proxy_protocol: list[str] = setting(
+        [],
+        help="Addresses and networks of proxies that begin each client's connection with the PROXY protocol (version 1 "
+        "or 2), which says the client's address. Theirs have to; it is heard from nobody else.",
+    )
 
     def faults(self) -> Iterator[str]:
         """Each address must be readable, and none may be given twice."""
         seen: dict[str, str] = {}
+        for text in self.proxy_protocol:
+            if fault := network_fault(text):
+                yield f"proxy_protocol: {fault}"
         for field in fields(self):
+            if field.name == "proxy_protocol":
+                continue
             for address in getattr(self, field.name):
                 fault = address_fault(address)
                 if fault:

@@ -56,10 +56,10 @@ class Addresses:
         return _within(host, NEIGHBOURS_V4, NEIGHBOURS_V6)
 
     def _is_shared(self, host: str) -> bool:
-        return _is_in(host, self._shared)
+        return is_within(host, self._shared)
 
     def _is_unlimited(self, host: str) -> bool:
-        return _is_in(host, self._unlimited)
+        return is_within(host, self._unlimited)
 
 
 def _parsed(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -82,6 +82,6 @@ def _within(host: str, prefix_v4: int, prefix_v6: int) -> str:
     return str(ipaddress.ip_network((address, prefix), strict=False))
 
 
-def _is_in(host: str, places: tuple[Network, ...]) -> bool:
+def is_within(host: str, places: tuple[Network, ...]) -> bool:
     address = _parsed(host)
     return address is not None and any(address in place for place in places)

@@ -4,7 +4,7 @@ import errno
 import ipaddress
 import socket as std_socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import gevent
@@ -14,6 +14,7 @@ from gateway.limits.hits import Limit, Outcome
 from gateway.limits.process import Limits, TurnedAway
 from gateway.settings import ConfigError
 from gateway.telemetry import get_logger
+from gateway.transports.proxy_protocol import BadHeader, read_source
 from gateway.transports.wire import HandshakeFailed, Wire
 
 log = get_logger(__name__)
@@ -67,6 +68,7 @@ class Listener:
     With `direct_tls` the handshake (XEP-0368) is taken in that greenlet first, within `handshake_timeout_s`. When
     `handle` returns or raises, the wire is closed. `limits` say whom to serve, and when; nor are there more than
     `max_connections` at once. Who is not served is told `farewell(TurnedAway)`, if that needs no handshake.
+    Connections from `proxies` begin with the PROXY protocol, which says who is counted.
     `reuse_port` lets several processes listen on the same port; the kernel spreads the connections (SO_REUSEPORT).
     """
 
@@ -82,6 +84,7 @@ class Listener:
         write_timeout_s: float = 60,
         limits: Limits | None = None,
         farewell: Callable[[TurnedAway], bytes] | None = None,
+        proxies: Container[str] = (),
     ) -> None:
         self._parsed = [parse_address(address) for address in addresses]
         self._handle = handle
@@ -94,6 +97,9 @@ class Listener:
         self._farewell = farewell
         self._farewell_after_s = _FAREWELL_AFTER_S if farewell is not None else 0.0
         self._leaving = 0
+        self._proxies = proxies
+        self.introduced = 0
+        """connections of which their proxy has not said yet whose they are"""
         self._sockets: list[Any] = []
         self._acceptors: list[gevent.Greenlet] = []
         self._is_full = False
@@ -159,6 +165,27 @@ class Listener:
                 gevent.sleep(0)
 
     def _admit(self, connection: Any, address: Any) -> None:
+        if address[0] not in self._proxies:
+            self._receive(connection, address)
+        elif len(self.wires) + self.introduced < self._max_connections:
+            self.introduced += 1
+            gevent.spawn(self._introduce, connection, address)
+        else:
+            connection.close()
+
+    def _introduce(self, connection: Any, address: Any) -> None:
+        """The greenlet of a connection whose proxy has not said yet whose it is."""
+        try:
+            source = read_source(connection)
+        except (BadHeader, OSError) as exc:
+            log.warning("proxy_header_refused", proxy=address[0], reason=str(exc))
+            connection.close()
+            return
+        finally:
+            self.introduced -= 1
+        self._receive(connection, source or address)
+
+    def _receive(self, connection: Any, address: Any) -> None:
         wire = Wire(connection, format_address(*address[:2]), write_timeout_s=self._write_timeout_s)
         try:
             self._enter(wire, address[0])

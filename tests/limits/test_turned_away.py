@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gevent
 import pytest
 
@@ -11,6 +13,7 @@ from gateway.limits.queue import LoginQueue
 from gateway.sections import LimitSettings
 from gateway.session.stream import farewell
 from gateway.transports.listener import Listener
+from gateway.transports.proxy_protocol import Proxies
 from gateway.transports.wire import Wire
 from tests.unit.transports.pairs import connect, wait_until
 
@@ -28,7 +31,15 @@ def echo(wire: Wire) -> None:
 class House:
     """`queue`: whether anybody's turn ever comes."""
 
-    def __init__(self, *, queue: LoginQueue | None = None, other: str = "", most: int = 100, **settings: object):
+    def __init__(
+        self,
+        *,
+        queue: LoginQueue | None = None,
+        other: str = "",
+        most: int = 100,
+        proxies: Sequence[str] = (),
+        **settings: object,
+    ) -> None:
         chosen = LimitSettings(unlimited_addresses=[], **settings)  # type: ignore[arg-type]
         self.hits = Hits()
         self.limits = Limits(chosen, hits=self.hits, queue=queue)
@@ -37,6 +48,7 @@ class House:
             echo,
             max_connections=most,
             limits=self.limits,
+            proxies=Proxies(proxies),
             farewell=lambda away: farewell(away, domain="localhost", stream_id="s", see_other_host=other),
         )
 

@@ -56,6 +56,17 @@ def test_what_was_read_as_a_copy_does_not_come_again(world: World, priority: int
     assert {"accepted": 3, "acked": 3} == world.fates()
 
 
+def test_a_device_that_begins_a_new_session_has_what_it_acknowledged_in_the_old_one(world: World) -> None:
+    phone, laptop = world.client("phone"), quiet(world)
+    give(world, "0", "1")
+    laptop.ack(1)
+    laptop = world.bind("quiet")
+    phone.close()
+    laptop.presence()
+
+    assert ["m 1"] == seen(laptop)
+
+
 def test_a_copy_that_became_the_message_is_kept_for_the_next_device(world: World) -> None:
     phone, laptop = world.client("phone"), quiet(world)
     give(world, "0")

@@ -223,6 +223,7 @@ class Model:
             self.unavailable(old)
             new.backlog = old.queue + old.backlog
             new.inherited = len(new.backlog)
+            new.copied = old.copied
             replaced = old.sid
             self.retire(old)
         new.is_linked = linked

@@ -66,8 +66,9 @@ register('bind', function(keys, args)
   local old_sid = redis.call('HGET', K.resources(p, user), resource)
   local old = old_sid and load(p, old_sid)
   if not old and redis.call('HLEN', K.resources(p, user)) >= tonumber(args[8]) then return { 'too-many' } end
-  local back, important, covered, urgent, placed = 0, 0, 0, 0, {}
+  local back, important, covered, urgent, copied, placed = 0, 0, 0, 0, nil, {}
   if old then
+    copied = redis.call('HGET', K.session(p, old.sid), 'copied')
     Presence.unavailable(p, old, limits_of(args, 10), placed)
     back, important, covered, urgent = inherit(p, old, sid)
     retire(p, old, tonumber(args[9]))
@@ -87,6 +88,7 @@ register('bind', function(keys, args)
     'reg', redis.call('HLEN', K.registrations(p, user)) > 0 and relink(p, user, resource, sid) or '0',
     'gen', 0, 'pushed_at', 0, 'last_event', '',
     'replaced', old and old.sid or '', 'replaced_node', old and old.node or '', 'former_node', '')
+  if copied then redis.call('HSET', key, 'copied', copied) end   -- the device is the same
   if redis.call('HGET', K.account(p, user), 'push_idle') then Push.count_idle(p, user) end
   local answer = { 'ok', at, old and old.sid or '', old and old.node or '' }
   for _, value in ipairs(placed) do answer[#answer + 1] = value end

@@ -5,7 +5,7 @@ from functools import partial
 
 import gevent
 
-from gateway.mailbox.pressure import BUSY, FEW, Pressure
+from gateway.mailbox.pressure import BUSY, MANY, Pressure
 
 LONG_S = 30.0
 
@@ -83,9 +83,9 @@ def test_who_gave_up_or_went_away_takes_no_turn() -> None:
     assert [1] == had
 
 
-def test_as_long_as_nobody_sends_little_there_are_no_turns_until_more_waits_than_leaves_together() -> None:
+def test_as_long_as_nobody_sends_little_there_are_no_turns_until_much_more_waits() -> None:
     pressure = Pressure()
-    asks(pressure, FEW)
+    asks(pressure, MANY)
     found = [pressure.goes_by_turns]
     asks(pressure, 1)
     found.append(pressure.goes_by_turns)

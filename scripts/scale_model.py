@@ -37,26 +37,26 @@ HOUR: Final = 3600.0
 class Costs:
     """µs of CPU: of Redis, of all its shards together, unless the name says of whom."""
 
-    login: float = 153.0
-    hibernate: float = 58.0
-    resume: float = 98.0
+    login: float = 95.0
+    hibernate: float = 31.0
+    resume: float = 52.0
     message: float = 105.0
     """on a cluster, in three steps, with its acknowledgements; on one Redis 70"""
-    notice: float = 4.2
-    push: float = 75.0
-    push_wait: float = 600.0
+    notice: float = 2.3
+    push: float = 127.0
+    push_wait: float = 720.0
     """a worker asks 64 streams of one server; it does so for each push, if pushes come one by one"""
-    presence_contact: float = 16.0
-    tails_session: float = 5.8
-    tails_bucket: float = 29.0
-    sweeper_bucket: float = 47.0
-    heartbeat: float = 5.4
-    gateway_message: float = 100.0
-    gateway_login: float = 2200.0
-    gateway_hibernate: float = 200.0
-    gateway_session_kb: float = 34.0
+    presence_contact: float = 14.0
+    tails_session: float = 3.4
+    tails_bucket: float = 34.0
+    sweeper_bucket: float = 20.0
+    heartbeat: float = 2.1
+    gateway_message: float = 105.0
+    gateway_login: float = 2600.0
+    gateway_hibernate: float = 140.0
+    gateway_session_kb: float = 40.0
     redis_session_kb: float = 1.0
-    worker_push: float = 100.0
+    worker_push: float = 140.0
 
 
 @dataclass(frozen=True)

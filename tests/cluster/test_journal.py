@@ -13,6 +13,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from gateway.mailbox import keys, library
 from gateway.mailbox.cluster.journal import ClusterJournal
@@ -89,12 +90,14 @@ def a_load(journal: ClusterJournal, *, is_kept: bool = True) -> Iterator[Load]:
 def test_what_moves_waits_and_what_does_not_goes_on(cluster: RedisCluster, journal: ClusterJournal) -> None:
     slots = {bucket: slot_of(keys.bucket_prefix(bucket)) for bucket in BUCKETS}
     bucket = next(bucket for bucket in BUCKETS if slots[bucket] in cluster.part(0))
-    journal.call("SET", keys.bucket_prefix(bucket) + "more", "x")
     with a_load(journal) as load:
-        moving = gevent.spawn(cluster.migrate, slots[bucket], 1, pause_s=0.3)
+        goes_on = Event()
+        gone = partial(goes_on.wait, WAIT_S)  # all keys of the slot are, and nobody serves it yet
+        moving = gevent.spawn(cluster.migrate, slots[bucket], 1, keys_at_once=10, wait=gone)
         eventually(lambda: load.sent[bucket] > load.answered[bucket] + 20, "the lane to wait")
         load.moves_on([each for each in BUCKETS if each != bucket])
         moved_meanwhile = moving.ready()
+        goes_on.set()
         moving.get(timeout=WAIT_S)
         load.moves_on()
         cluster.migrate(slots[bucket], 0)

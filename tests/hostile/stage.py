@@ -167,8 +167,15 @@ def _is_volatile(key: bytes) -> bool:
     return key.decode().partition("}:")[2].partition(":")[0] in VOLATILE
 
 
-def ask_content(pipe: Any, key: bytes, kind: bytes) -> None:
+def content(store: Any, key: bytes) -> Any:
     """What a key holds, so that equal content is equal whatever its encoding."""
+    with store.pipeline(transaction=False) as asked:
+        ask_content(asked, key, store.type(key))
+        return asked.execute()[0]
+
+
+def ask_content(pipe: Any, key: bytes, kind: bytes) -> None:
+    """Asks for that, of a key of this kind."""
     match kind:
         case b"hash":
             pipe.hgetall(key)

@@ -211,8 +211,16 @@ class RedisCluster:
 
         self._until("the replica took over", took_over)
 
-    def migrate(self, slot: int, to: int, *, pause_s: float = 0.0, keys_at_once: int = 1) -> None:
-        """Move `slot` to the master of part `to` as valkey-cli's reshard does; `pause_s` after each MIGRATE."""
+    def migrate(
+        self,
+        slot: int,
+        to: int,
+        *,
+        pause_s: float = 0.0,
+        keys_at_once: int = 1,
+        wait: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Move `slot` to the master of part `to` as valkey-cli's reshard does. After each MIGRATE: `pause_s`, `wait`."""
         source, target = self.owner(slot), self.master(to)
         if source is target:
             return
@@ -223,6 +231,7 @@ class RedisCluster:
             while names := here.execute_command("CLUSTER", "GETKEYSINSLOT", slot, keys_at_once):
                 here.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, *who, "KEYS", *names)
                 time.sleep(pause_s)
+                wait()
             there.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
             here.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
         self._until(f"slot {slot} has moved everywhere", lambda: all(o == target.port for o in self._owners(slot)))

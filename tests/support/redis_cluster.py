@@ -220,7 +220,7 @@ class RedisCluster:
         keys_at_once: int = 1,
         wait: Callable[[], object] = lambda: None,
     ) -> None:
-        """Move `slot` to the master of part `to` as valkey-cli's reshard does. After each MIGRATE: `pause_s`, `wait`."""
+        """Move `slot` to the master of part `to` as valkey-cli's reshard does; `pause_s` and `wait` after each."""
         source, target = self.owner(slot), self.master(to)
         if source is target:
             return

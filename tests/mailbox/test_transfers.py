@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.mailbox import keys
@@ -199,6 +200,21 @@ def test_a_stale_session_dispatches_nothing(chamber: Chamber) -> None:
 
     assert b"stale" == reply[0]
     assert 0 == chamber.under_way()
+
+
+def test_transfers_of_before_the_clock_went_back_are_taken_up_at_once(chamber: Chamber) -> None:
+    """A new master has another clock, or somebody has set it: an hour must not pass first."""
+    chamber.dispatch("one", 1)
+    at, store = chamber.phone.grip.at, chamber.world.redis
+    found: Any = store.hgetall(keys.key(at, "transfers", NURSE))
+    ((name, packed),) = found.items()
+    written_at, *arguments = msgspec.msgpack.decode(packed)
+    store.hset(keys.key(at, "transfers", NURSE), name, msgspec.msgpack.encode([written_at + 3_600_000, *arguments]))
+    store.zincrby(keys.key(at, "transferring"), 3_600_000, NURSE)
+
+    assert (NURSE,) == chamber.world.sweep.chores(keys.bucket_of(NURSE)).transferring
+    assert 1 == chamber.pick_up(age_ms=1000)
+    assert [a_message("one")] == chamber.got()
 
 
 def test_young_transfers_are_left_to_who_wrote_them_and_old_ones_are_the_sweeper_s(chamber: Chamber) -> None:

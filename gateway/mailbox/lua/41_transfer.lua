@@ -70,11 +70,12 @@ end)
 -- KEYS[1] prefix   ARGV account, ms
 -- answers {{transfer, ms when it was written, ARGV of `dispatch` …}, …}, in no order
 register('transfers', function(keys, args)
-  local p, found, since = keys[1], {}, now() - tonumber(args[2])
+  local p, found, at, age = keys[1], {}, now(), tonumber(args[2])
   local all = redis.call('HGETALL', K.transfers(p, args[1]))
   for i = 1, #all, 2 do
     local sent = cmsgpack.unpack(all[i + 1])
-    if sent[1] <= since then found[#found + 1] = { all[i], unpack(sent) } end
+    -- one of the future was written before the clock went back: how old it is nobody knows
+    if sent[1] <= at - age or sent[1] > at then found[#found + 1] = { all[i], unpack(sent) } end
   end
   if #all == 0 then redis.call('ZREM', K.transferring(p), args[1]) end
   return found

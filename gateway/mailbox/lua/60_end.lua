@@ -176,12 +176,16 @@ register('chores', function(keys, args)
     redis.call('XADD', K.events(p), '*', unpack(flat))
     redis.call('ZREM', K.retries(p), event)
   end
+  local transferring = redis.call('ZRANGEBYSCORE', K.transferring(p), '-inf', at - 1000, 'LIMIT', 0, most)
+  if #transferring == 0 then   -- of before the clock went back
+    transferring = redis.call('ZRANGEBYSCORE', K.transferring(p), '(' .. at, '+inf', 'LIMIT', 0, most)
+  end
   return {
     redis.call('ZRANGEBYSCORE', K.due(p), '-inf', at, 'LIMIT', 0, most),
     redis.call('ZRANGEBYSCORE', K.lastcalls(p), '-inf', at, 'LIMIT', 0, most),
     redis.call('SRANDMEMBER', K.endings(p), most), #retries,
     redis.call('ZRANGEBYSCORE', K.fading(p), '-inf', at, 'LIMIT', 0, most),
-    redis.call('ZRANGEBYSCORE', K.transferring(p), '-inf', at - 1000, 'LIMIT', 0, most),
+    transferring,
   }
 end)
 

@@ -234,6 +234,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
         }
         settings: Settings = {
             "log": {"level": "debug"},
+            "redis": {"appendfsync": "always"},  # it is killed, and what it had answered is looked for afterwards
             "push": {"offered_grace": 0, "floor": 0.0, "retry_first": 0.1, "retry_most": 1.0, "retry_limit": 3},
             "push.apps.web": web,
             **component_settings(component_port),

@@ -45,7 +45,7 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> bool
 def config(tmp_path: Path) -> Path:
     file = tmp_path / "wakegate.toml"
     file.write_text(
-        f'[server]\ndata_dir = "{tmp_path}/data"\n'
+        f'[server]\ndata_dir = "{tmp_path}/data"\n[redis]\nappendfsync = "always"\n'
         f'[listen]\nc2s = ["127.0.0.1:{a_free_port()}"]\nc2s_tls = []\nwebsocket = []\nweb = []\n'
     )
     return file
@@ -110,7 +110,6 @@ def test_a_killed_redis_comes_back_with_what_it_knew(
     supervisor.start_group(plan.foundation(False))
     with connect(settings) as journal:
         Accounts(journal).create("romeo@localhost", {"sha1": "x"})
-    # appendfsync everysec: a killed process loses nothing, because the system has its writes.
     redis = supervisor.children[0]
     server = int((tmp_path / "data" / "redis" / "valkey.pid").read_text())
     os.kill(redis.pid if victim == "wakegate redis" else server, signal.SIGKILL)

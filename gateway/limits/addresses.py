@@ -83,5 +83,6 @@ def _within(host: str, prefix_v4: int, prefix_v6: int) -> str:
 
 
 def is_within(host: str, places: tuple[Network, ...]) -> bool:
+    """Whether the address `host` lies in one of the networks; an IPv4 address that is mapped into IPv6 is itself."""
     address = _parsed(host)
     return address is not None and any(address in place for place in places)

@@ -135,6 +135,11 @@ class Pressure:
         """What is submitted now waits behind much else."""
         return self.waiting > BUSY
 
+    @property
+    def is_calm(self) -> bool:
+        """Neither operations nor their bytes are enough for anybody to wait: what is asked for each stanza."""
+        return self.waiting <= BUSY and self.bytes <= MOST_BYTES
+
     def came_from_few(self) -> None:
         """A stanza came, while it is busy, of somebody who sends little: to be called for each."""
         self._courteous_until = time.monotonic() + COURTEOUS_S

@@ -180,7 +180,7 @@ def hold_back(session: Session) -> None:
     than the store answers, and not too much waits for the store in all.
     """
     pressure, arrivals = session.node.mailbox.journal.pressure, session.arrivals
-    if not pressure.is_busy and len(arrivals) <= MOST_ARRIVALS:
+    if pressure.is_calm and len(arrivals) <= MOST_ARRIVALS:
         return
     while not session.is_lost and not session.has_failed:
         if len(arrivals) > MOST_ARRIVALS:  # to be woken for each single one would cost as much as the stanza

@@ -96,7 +96,7 @@ local function acknowledge(p, s, upto)
       local kind, flags, stamp, fan = decode(entry)
       -- `s.user` only where it is needed: to read it costs as much as the rest of this
       if kind == 'm' and (fan == '' or copy_acked(p, s.user, fan)) then messages = messages + 1 end
-      if kind == 'c' and not is_available(s) then
+      if kind == 'c' and string.find(stamp, '-', 1, true) and not is_available(s) then   -- the archive's name for it
         copied = copied or {}
         copied[#copied + 1] = stamp
       end

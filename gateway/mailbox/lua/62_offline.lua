@@ -114,18 +114,18 @@ local function copy_to_lookers(p, s, limits, placed)
   for _, other in ipairs(sessions_of(p, s.user)) do
     local high = other.carbons and other.sid ~= s.sid and not is_available(other)
       and redis.call('HGET', K.session(p, other.sid), 'arch_high')
-    if high then lookers[#lookers + 1] = { other, high, { copies_of(p, other) } } end
+    if high then lookers[#lookers + 1] = { session = other, high = high } end
   end
   if #lookers == 0 then return end
   for _, entry in ipairs(redis.call('LRANGE', K.offline(p, s.user), 0, PIECE - 1)) do
     local _, flags, stamp, _, at = decode(entry)
     for _, looker in ipairs(has(flags, 'c') and is_archived(p, s.user, stamp) and lookers or {}) do
-      local held, acked = looker[3][1], looker[3][2]
-      if Archive.is_after(stamp, looker[2]) and not held[stamp] and not acked[stamp] then
+      if not looker.held then looker.held, looker.acked = copies_of(p, looker.session) end
+      if Archive.is_after(stamp, looker.high) and not looker.held[stamp] and not looker.acked[stamp] then
         local body = string.sub(entry, at)
         local type = string.match(body, "^<[^>]-%stype=['\"](%l+)") or 'normal'
         local marks = string.gsub(flags, '[^wuh]', '') .. 'd'
-        copy_for(p, looker[1], s.user, 'received', type, marks, stamp, body, limits, placed)
+        copy_for(p, looker.session, s.user, 'received', type, marks, stamp, body, limits, placed)
       end
     end
   end

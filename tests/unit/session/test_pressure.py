@@ -5,7 +5,7 @@ from functools import partial
 
 import gevent
 
-from gateway.mailbox.pressure import BUSY, MANY, Pressure
+from gateway.mailbox.pressure import BUSY, MANY, MOST_BYTES, Pressure
 
 LONG_S = 30.0
 
@@ -96,3 +96,16 @@ def test_as_long_as_nobody_sends_little_there_are_no_turns_until_much_more_waits
     found.append(pressure.goes_by_turns)
 
     assert [False, True, False, True] == found
+
+
+def test_a_few_large_operations_are_no_calm() -> None:
+    pressure = Pressure()
+    found = [pressure.is_calm]
+    pressure.asked(MOST_BYTES + 1)
+    found += [pressure.is_calm, pressure.is_crowded]
+    pressure.answered(MOST_BYTES + 1)
+    found.append(pressure.is_calm)
+    asks(pressure, BUSY + 1)
+    found += [pressure.is_calm, pressure.is_crowded]
+
+    assert [True, False, True, True, False, False] == found

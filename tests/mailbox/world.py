@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import redis
@@ -32,6 +32,8 @@ CHAT = "swb"
 """flags of a message with a body: stored offline, wakes, may be bounced"""
 
 WAIT_S = 20.0
+
+Found = TypeVar("Found")
 
 
 def waited(start: Callable[[Callable[[Any], None]], None]) -> Any:
@@ -85,6 +87,14 @@ class Client:
 
     def ack_all(self) -> None:
         self.ack(int(self.marks()["tail"]))
+
+    def all_that(self, look: Callable[[Client], list[Found]]) -> list[Found]:
+        """What `look` finds in the queue, and in what gets room there by acknowledgements, until it finds nothing."""
+        found: list[Found] = []
+        while more := look(self):
+            found += more
+            self.ack_all()
+        return found
 
     def append(self, stanza: bytes, *, kind: str = "r", flags: str = "", inbound: int | None = None) -> Any:
         return waited(

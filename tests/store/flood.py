@@ -1,4 +1,6 @@
-"""A process that sends as fast as it is let: `python -m tests.store.flood PORT CAFILE COUNT TO… -- ACCOUNT…`.
+"""A process that sends as fast as it is let.
+
+    python -m gevent.monkey --module tests.store.flood PORT CAFILE COUNT TO… -- ACCOUNT…
 
 Each account sends COUNT messages to each TO, reads what comes back, and keeps no more than a few unacknowledged. The
 last line says how many came back as errors. In a process of its own, so that whoever measures beside it does not
@@ -8,16 +10,12 @@ measure it.
 import sys
 from xml.etree.ElementTree import Element
 
-from gevent import monkey
+import gevent
 
-monkey.patch_all()
-
-import gevent  # noqa: E402 - behind the patch
-
-from gateway.demo.client import Client  # noqa: E402 - behind the patch
-from gateway.demo.stream import Address  # noqa: E402 - behind the patch
-from gateway.xmpp import ns  # noqa: E402 - behind the patch
-from tests.support.processes import DOMAIN, PASSWORD  # noqa: E402 - behind the patch
+from gateway.demo.client import Client
+from gateway.demo.stream import Address
+from gateway.xmpp import ns
+from tests.support.processes import DOMAIN, PASSWORD
 
 MOST_UNACKED = 300
 

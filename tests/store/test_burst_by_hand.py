@@ -77,7 +77,8 @@ def test_a_burst_costs_neither_memory_nor_others(tmp_path: Path) -> None:
         stuck.freeze()
         count = BURST // SENDERS
         flood = subprocess.Popen(
-            [sys.executable, "-m", "tests.store.flood", str(server.ports["c2s_tls"]), server.cafile, str(count),
+            [sys.executable, "-m", "gevent.monkey", "--module", "tests.store.flood",
+             str(server.ports["c2s_tls"]), server.cafile, str(count),
              f"{sleeper.username}@localhost", f"{stuck.username}@localhost", "--", *names],
             cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Final
 
 from gateway.mailbox import keys
@@ -135,6 +135,16 @@ class Mailbox:
             "FCALL", _FCALL[operation], *((2, at, grip.at) if grip else (1, at)), *arguments,
         )  # fmt: skip
 
+    def _tries(self, at: str) -> Iterator[int]:
+        """Tries to take a session of the bucket, each with how often Redis was asked so far for what clients were told.
+
+        If it is asked again before the session is known to this process, the session was left out, and the try is no
+        success: the same request again gets it. Raises StoreUnavailable after the last try.
+        """
+        for _ in range(RESUME_TRIES):
+            yield self.journal.line.proofs(at)
+        raise StoreUnavailable("others take this session, or Redis is another, each time")
+
     def _go_on(self, at: str, user: str) -> None:
         """What a lost session of the account had under way comes before what its next one sends."""
         if self.journal.is_sharded:
@@ -246,15 +256,19 @@ class Mailbox:
         and bare JID escaped for XML. A live or sleeping session of the same resource is replaced; what it held comes
         again with the new one.
         """
-        at = keys.prefix(user)
-        reply = self.journal.call(
-            "FCALL", _FCALL["bind"], 1, at, user, resource, sid, self.node, owner, jid_xml, user_xml,
-            self._most_sessions, self._kept_old, *self.limits, timeout_s=self.journal.answer_timeout_s,
-        )  # fmt: skip
-        if reply[0] != b"ok":
-            return str(reply[0].decode())
-        self._go_on(at, user)
-        return Bound(Grip(at, sid, 1), reply[1], reply[2].decode(), reply[3].decode(), placed(reply[4:]))
+        at, found = keys.prefix(user), tuple[Placed, ...]()
+        for proofs in self._tries(at):
+            reply = self.journal.call(
+                "FCALL", _FCALL["bind"], 1, at, user, resource, sid, self.node, owner, jid_xml, user_xml,
+                self._most_sessions, self._kept_old, *self.limits, timeout_s=self.journal.answer_timeout_s,
+            )  # fmt: skip
+            if reply[0] != b"ok":
+                return str(reply[0].decode())
+            found += placed(reply[4:])
+            self._go_on(at, user)
+            if self.journal.line.proofs(at) == proofs:
+                break
+        return Bound(Grip(at, sid, 1), reply[1], reply[2].decode(), reply[3].decode(), found)
 
     def enable(self, grip: Grip, *, is_resumable: bool, max_ms: int, push_max_ms: int, base: int) -> int | None:
         """XEP-0198 is on. Counts start here: positions up to `base` were before it, the socket took them.
@@ -321,21 +335,22 @@ class Mailbox:
         """
         at = keys.prefix(user)
         at_most_s = self.journal.answer_timeout_s  # nobody is let in who would have to wait at once
-        for _ in range(RESUME_TRIES):
+        for proofs in self._tries(at):
             epoch = self.journal.call("FCALL", _FCALL["peek"], 1, at, sid, timeout_s=at_most_s) or b"0"
             took = ("FCALL", _FCALL["resume"], 1, at, user, sid, epoch, h, self.node, owner, *self.limits)
             reply = self.journal.call(*took, timeout_s=at_most_s)
-            if reply[0] != b"lost":
+            if reply[0] == b"ok":
+                self._go_on(at, user)
+                if self.journal.line.proofs(at) == proofs:
+                    break
+            elif reply[0] != b"lost":
                 break
-        else:
-            raise StoreUnavailable("others resume this session all the time")
         if reply[0] == b"gone":
             return NotResumed(h=reply[1])
         if reply[0] == b"too-high":
             return NotResumed(h=reply[2], tail=reply[1])
         if reply[0] != b"ok":
             return NotResumed()
-        self._go_on(at, user)
         return Resumed(
             grip=Grip(at, sid, reply[1]), inbound=reply[2], acked=reply[3], tail=reply[4],
             former_node=reply[5].decode(), resource=reply[6].decode(), priority=int(reply[7]) if reply[7] else None,

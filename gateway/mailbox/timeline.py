@@ -69,11 +69,21 @@ class Line:
     Two processes with the same `mark` speak of the same data: what one says of positions the other may believe.
     """
 
-    __slots__ = ("_run_ids", "mark")
+    __slots__ = ("_proofs", "_run_ids", "mark")
 
     def __init__(self) -> None:
         self._run_ids: dict[str, str] = {}
+        self._proofs: dict[str, int] = {}
         self.mark = NO_MARK
+
+    def spoken_for(self, prefixes: Iterable[str]) -> None:
+        """What clients were told of these buckets' sessions is being compared: of those that are known now."""
+        for prefix in prefixes:
+            self._proofs[prefix] = self.proofs(prefix) + 1
+
+    def proofs(self, prefix: str) -> int:
+        """So often it was. A session that is learnt of while this changes may have been left out."""
+        return self._proofs.get(prefix, 0)
 
     def note(self, prefixes: Iterable[str], run_id: str) -> None:
         """A server has what clients were told of these buckets."""
@@ -108,6 +118,7 @@ def look_back(
     [run_id] = converse([("FCALL", function("run_id"), 1, prefixes[0])])
     survey(converse, run_id.decode(), known_nodes(converse) if nodes is None else nodes, prefixes)
     if proof is not None:
+        line.spoken_for(prefixes)  # nobody else runs until the proof has seen which sessions there are
         try:
             proof(converse, prefixes, run_id.decode())
         except (OSError, StoreUnavailable):

@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import gevent
@@ -29,6 +30,11 @@ LINK_FAULT_S: Final = 0.4
 """about so often the network hurts somebody's link"""
 
 CUT_ALL_CHANCE: Final = 0.02
+
+DESERTED_CHANCE: Final = 0.5
+"""a gateway that is paused is left by its clients: what they said meanwhile is heard when they are elsewhere"""
+
+DESERTED_AFTER_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -104,11 +110,17 @@ class Nemesis:
         part = there[int(strike.luck * len(there))]
         if strike.way == PAUSE:
             seconds = strike.seconds
+            if strike.victim == "gateway" and random.Random(strike.luck).random() < DESERTED_CHANCE:
+                self._during("desert", "links", partial(self._desert, seconds))
             self._during(f"pause {seconds:.1f} s", part.spec.name, lambda: part.pause(seconds))
         else:
             self._note(strike.way, part.spec.name, 0.0)
             self.kills += 1
             part.strike(signal.SIGKILL if strike.way == KILL else signal.SIGTERM)
+
+    def _desert(self, seconds: float) -> None:
+        gevent.sleep(DESERTED_AFTER_S)
+        self._proxy.lose_all(seconds)
 
     def _victims(self, kind: str) -> list[Part]:
         """Who can be struck: where starts take long, nobody would ever serve if everybody was."""

@@ -166,6 +166,11 @@ class Proxy:
             link.end(reset=True)
         return len(links)
 
+    def lose_all(self, seconds: float) -> None:
+        """Every sound link ends for its client; its server sees that, and what was on its way, so much later."""
+        for link in [link for link in self.links if not link.hurt]:
+            gevent.spawn(link.suffer, "lose-server", seconds)
+
     def heal(self) -> None:
         """Links that hold something back pass it on."""
         for link in list(self.links):

@@ -55,7 +55,7 @@ BUGS: Mapping[str, Bug] = {
             Edit("gateway/mailbox/lua/30_queue.lua", "if v[1] ~= args[2] or v[2] == ENDING", "if v[2] == ENDING"),
             Edit("gateway/mailbox/lua/60_end.lua", "if not s or s.epoch ~= args[2] then", "if not s then"),
         ),
-        {"victims": ("gateway",), "pauses": 30, "kills": 6},
+        {"victims": ("gateway",), "pauses": 50, "kills": 4, "accounts": 120, "messages": 12_000},
     ),
     "offline-deleted-on-write": Bug(
         "what waited offline is forgotten when the socket takes it, not when the client acknowledges it",

@@ -117,6 +117,23 @@ def test_an_end_that_the_server_does_not_see_and_what_came_before_reach_it_late(
     assert is_ended(ends.server)
 
 
+def test_all_clients_leave_a_server_that_learns_of_it_later(ends: Ends) -> None:
+    others = ends.connect()
+    ends.link().hurt = True  # by something else: that is left to it
+    ends.proxy.lose_all(0.8)
+    gevent.sleep(0.05)
+    others[0].sendall(b"on its way")
+    left = is_ended(others[0])
+    silent = is_silent(others[1])
+    ends.client.sendall(b"untouched")
+
+    assert (True, True) == (left, silent)
+    assert (b"on its way", b"untouched") == (others[1].recv(99), ends.server.recv(99))
+    assert is_ended(others[1])
+    for end in others:
+        end.close()
+
+
 def test_an_end_that_the_client_does_not_see_reaches_it_late(ends: Ends) -> None:
     suffering = gevent.spawn(ends.link().suffer, "lose-client", 0.8)
 

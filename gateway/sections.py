@@ -65,6 +65,12 @@ class ListenSettings:
     websocket: list[str] = setting([], help="XMPP over WebSocket (RFC 7395), at /xmpp-websocket. Not available yet.")
     components: list[str] = setting([], help="External components (XEP-0114): plain TCP, so best on loopback alone.")
     web: list[str] = setting(["127.0.0.1:5281"], help="Admin API, dashboard, /metrics, /healthz.")
+    web_hosts: list[str] = setting(
+        [],
+        help="Names under which the pages of `web` are asked for, with those below them, beside addresses, names "
+        "without a dot and server.domains. Others are refused: else a page elsewhere could read the dashboard "
+        "(DNS rebinding).",
+    )
     proxy_protocol: list[str] = setting(
         [],
         help="Addresses and networks of proxies that begin each client's connection with the PROXY protocol (version 1 "
@@ -77,8 +83,11 @@ class ListenSettings:
         for text in self.proxy_protocol:
             if fault := network_fault(text):
                 yield f"proxy_protocol: {fault}"
+        for name in self.web_hosts:
+            if not name or set(name) & set("/:@* "):
+                yield f'web_hosts: "{name}" is no name, such as "admin.example.org"'
         for field in fields(self):
-            if field.name == "proxy_protocol":
+            if field.name in ("proxy_protocol", "web_hosts"):
                 continue
             for address in getattr(self, field.name):
                 fault = address_fault(address)

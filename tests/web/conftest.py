@@ -12,6 +12,7 @@ import pytest
 from gateway.mailbox.journal import Journal
 from tests.mailbox.world import WAIT_S, World, a_world
 from workers.web.dashboard import Dashboard
+from workers.web.hosts import Hosts
 from workers.web.pages import Pages
 from workers.web.server import HttpServer
 from workers.web.snapshots import Snapshots
@@ -47,14 +48,15 @@ def world(redis_url: str) -> Iterator[World]:
 
 def ask_over(journal: Journal, components: tuple[str, ...] = ()) -> Iterator[Ask]:
     """Starts the pages on a free port; gives a function that asks for one."""
-    server = HttpServer(["127.0.0.1:0"], Pages(Snapshots(journal, components=components), Dashboard.load()))
+    pages = Pages(Snapshots(journal, components=components), Dashboard.load(), Hosts(["wakegate.example"]))
+    server = HttpServer(["127.0.0.1:0"], pages)
     server.start()
 
-    def ask(path: str, method: str = "GET") -> Answer:
+    def ask(path: str, method: str = "GET", **headers: str) -> Answer:
         host, _, port = server.addresses[0].rpartition(":")
         connection = HTTPConnection(host, int(port), timeout=WAIT_S)
         try:
-            connection.request(method, path)
+            connection.request(method, path, headers=headers)
             return Answer(connection.getresponse())
         finally:
             connection.close()

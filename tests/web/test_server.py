@@ -23,13 +23,14 @@ from tests.mailbox.world import WAIT_S
 from tests.sweeper.builders import wait_for
 from workers.web import server as server_module
 from workers.web.dashboard import Dashboard
+from workers.web.hosts import Hosts
 from workers.web.pages import Pages
 from workers.web.server import HttpServer
 from workers.web.snapshots import PING_S, Snapshots
 
 
 def pages() -> Pages:
-    return Pages(Snapshots(Journal("unix:///nowhere")), Dashboard.load())
+    return Pages(Snapshots(Journal("unix:///nowhere")), Dashboard.load(), Hosts([]))
 
 
 def test_an_address_that_is_taken_is_a_fault_that_names_it() -> None:

@@ -12,6 +12,7 @@ from gateway.mailbox.errors import StoreError
 from gateway.telemetry import get_logger
 from workers.web import metrics
 from workers.web.dashboard import Dashboard
+from workers.web.hosts import Hosts
 from workers.web.snapshots import Snapshots
 
 log = get_logger(__name__)
@@ -45,11 +46,20 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+MISDIRECTED: Final = Answer(
+    "421 Misdirected Request",
+    TEXT,
+    b"this server has no such name; if it should have it: listen.web_hosts in the configuration\n",
+)
+"""RFC 9110 section 15.5.20"""
+
+
 class Pages:
     """The WSGI application (PEP 3333)."""
 
-    def __init__(self, snapshots: Snapshots, dashboard: Dashboard) -> None:
+    def __init__(self, snapshots: Snapshots, dashboard: Dashboard, hosts: Hosts) -> None:
         self._snapshots = snapshots
+        self._hosts = hosts
         self._dashboard = dashboard
         self._pages: dict[str, Callable[[], Answer]] = {
             "/": self._front,
@@ -60,8 +70,8 @@ class Pages:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        method = environ["REQUEST_METHOD"]
-        answer = self._answer(method, environ.get("PATH_INFO", "/"))
+        method, host = environ["REQUEST_METHOD"], environ.get("HTTP_HOST", "")
+        answer = self._answer(method, environ.get("PATH_INFO", "/")) if self._hosts.has(host) else MISDIRECTED
         headers = [("Content-Type", answer.type), ("Content-Length", str(len(answer.body)))]
         start_response(answer.status, [*headers, ("Content-Security-Policy", answer.policy), *SAFE, *answer.headers])
         return [] if method == "HEAD" else [answer.body]

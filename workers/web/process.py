@@ -14,6 +14,7 @@ from gateway.settings import Settings
 from gateway.supervisor import notify_ready
 from gateway.telemetry import get_logger
 from workers.web.dashboard import Dashboard
+from workers.web.hosts import Hosts
 from workers.web.pages import Pages
 from workers.web.server import HttpServer
 from workers.web.snapshots import Snapshots
@@ -26,12 +27,14 @@ def run(settings: Settings) -> None:
 
     Redis may be away, also at the start: that is what /healthz is there to tell.
     """
-    journal = open_journal(settings.of(RedisSettings), settings.of(ServerSettings).data_dir)
+    listen, ours = settings.of(ListenSettings), settings.of(ServerSettings)
+    journal = open_journal(settings.of(RedisSettings), ours.data_dir)
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopping.set)
     snapshots = Snapshots(journal, components=settings.of(ComponentsSettings).domains)
-    server = HttpServer(settings.of(ListenSettings).web, Pages(snapshots, Dashboard.load()))
+    hosts = Hosts([*ours.domains, *listen.web_hosts])
+    server = HttpServer(listen.web, Pages(snapshots, Dashboard.load(), hosts))
     journal.start()
     try:
         server.start()

@@ -12,13 +12,15 @@ from gateway.mailbox.model import Resumed
 from tests.mailbox.world import Client, World, a_message
 from tests.sentinel.old_disk import OldDisk
 
+Between = Callable[[Callable[[], object], int], None]
+
 
 @pytest.fixture
-def between(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object], int], None]:
+def between(world: World, monkeypatch: pytest.MonkeyPatch) -> Between:
     """What happens before the next answers to `bind` or `resume` reach whoever asked: on a cluster, that waits."""
     world.journal.proof = lambda _converse, _prefixes, _run_id: None  # it knows of no session
 
-    def plan(act: Callable[[], object], times: int = 1) -> None:
+    def plan(act: Callable[[], object], times: int) -> None:
         left = [act] * times
 
         def go_on(_at: str, _user: str) -> None:
@@ -28,9 +30,6 @@ def between(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable
         monkeypatch.setattr(world.mailbox, "_go_on", go_on)
 
     return plan
-
-
-Between = Callable[[Callable[[], object], int], None]
 
 
 def come_back(disk: OldDisk, world: World) -> None:

@@ -1,4 +1,5 @@
-"""WAIT behind every group: its answers are given when enough replicas have what was written.
+"""WAIT behind every group: its answers are given when enough replicas have what was written, and ROLE: whether they
+are still the replicas of whoever is master.
 
 WAIT covers what its own connection has written, and everything before that. An operation that wrote nothing, because
 it found what another connection wrote a moment ago, would be answered too early: so a write of our own goes before it.
@@ -15,8 +16,9 @@ from gateway.mailbox import keys
 from gateway.mailbox.dial import Part, ask_all, packed
 from gateway.mailbox.errors import StoreUnavailable
 from gateway.mailbox.library import function
+from gateway.mailbox.replicas import Replicas, RoleOf
 
-REPLIES: Final = 2
+REPLIES: Final = 3
 """to what is sent behind a group"""
 
 
@@ -28,15 +30,19 @@ class TooFewReplicas(StoreUnavailable):
 
 
 class Fence:
-    """Of one connection at a time. `replicas` have to answer within `timeout_s`; it writes behind the prefix `at`."""
+    """Of one connection at a time. `replicas` have to answer within `timeout_s`; it writes behind the prefix `at`.
+    `role_of` asks other servers what they are (see `replicas`).
+    """
 
-    __slots__ = ("_commands", "_due", "_replicas", "command", "held")
+    __slots__ = ("_commands", "_due", "_known", "_replicas", "command", "held")
 
-    def __init__(self, replicas: int, timeout_s: float, at: str = keys.bucket_prefix(0)) -> None:
+    def __init__(self, replicas: int, timeout_s: float, role_of: RoleOf, at: str = keys.bucket_prefix(0)) -> None:
         self._replicas = replicas
+        self._known = Replicas(role_of)
         self._commands: list[tuple[Part, ...]] = [
             ("FCALL", function("fence"), 1, at),
             ("WAIT", replicas, max(1, int(timeout_s * 1000))),
+            ("ROLE",),
         ]
         self.command = b"".join(map(packed, self._commands))
         self.held: list[Any] | None = None
@@ -44,9 +50,14 @@ class Fence:
         self._due = 0
 
     def begin(self, connection: socket.socket) -> None:
-        """A new connection: nothing of the last one matters. Raises OSError; TooFewReplicas if it is no use yet."""
+        """A new connection: no answer to the last one matters. Raises OSError; TooFewReplicas if it is no use yet, and
+        StoreUnavailable if its server may not be master any more.
+        """
         self.held, self._due = None, 0
-        self._check(ask_all(connection, self._commands)[-1])
+        self._known.follow(connection.getpeername())
+        _, have, role = ask_all(connection, self._commands)
+        self._check(have)
+        self._known.look(role)
 
     def hold(self, answers: list[Any] | None) -> None:
         """The group is answered: what comes next are the fence's own replies."""
@@ -62,10 +73,11 @@ class Fence:
         self._due -= 1
         if isinstance(reply, hiredis.ReplyError):
             raise StoreUnavailable(str(reply))
-        if self._due:
-            return False
-        self._check(reply)
-        return True
+        if self._due == 1:
+            self._check(reply)
+        elif not self._due:
+            self._known.look(reply)
+        return not self._due
 
     def _check(self, have: int) -> None:
         if have < self._replicas:

@@ -12,17 +12,17 @@ from gateway.mailbox.cluster.notices import SlotSource
 from gateway.mailbox.fence import Fence
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.notices import Subscriber
+from gateway.mailbox.replicas import role_of
 from gateway.mailbox.settings import RedisSettings
 
 
 def open_journal(redis: RedisSettings, data_dir: Path) -> Journal:
     """The journal for `[redis] url`; it is not started yet. Raises ConfigError for an address that cannot be meant."""
     servers = redis.servers(data_dir)
+    new_fence = partial(Fence, redis.wait_replicas, redis.wait_timeout, partial(role_of, servers.server))
     if servers.kind == "cluster":
-        new_fence = partial(Fence, redis.wait_replicas, redis.wait_timeout) if redis.wait_replicas else None
-        return ClusterJournal(servers, timeout_s=redis.timeout_s, fence=new_fence)
-    fence = Fence(redis.wait_replicas, redis.wait_timeout) if redis.wait_replicas else None
-    return Journal(servers.source(), timeout_s=redis.timeout_s, fence=fence)
+        return ClusterJournal(servers, timeout_s=redis.timeout_s, fence=new_fence if redis.wait_replicas else None)
+    return Journal(servers.source(), timeout_s=redis.timeout_s, fence=new_fence() if redis.wait_replicas else None)
 
 
 def open_subscriber(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import gevent
 import pytest
 from gevent.event import AsyncResult
 
+from gateway.mailbox.dial import Address
 from gateway.mailbox.errors import StoreUnavailable
 from gateway.mailbox.fence import Fence
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.model import Origin, Status
 from gateway.mailbox.notices import Subscriber
 from gateway.mailbox.redis_url import source as source_of
+from gateway.mailbox.replicas import role_of
 from tests.mailbox.world import JULIET, World, a_message, a_world
 from tests.support.redis_sentinel import RedisSentinel
 
@@ -34,7 +37,7 @@ def redis(tmp_path: Path) -> Iterator[RedisSentinel]:
 
 @contextmanager
 def a_town(redis: RedisSentinel, *, replicas: int = 0, node: str = "n1") -> Iterator[World]:
-    fence = Fence(replicas, 1.0) if replicas else None
+    fence = Fence(replicas, 1.0, partial(role_of, Address())) if replicas else None
     url = f"redis://127.0.0.1:{redis.master_port}"
     with a_world(url, node=node, journal=Journal(redis.url, timeout_s=PATIENCE_S, fence=fence)) as world:
         yield world

@@ -46,7 +46,7 @@ ADMIN, ADMIN_PASSWORD = "admin", "admin secret"
 
 ACL_RULES = (
     "resetkeys ~wg:* resetchannels &wg:n:* -@all +@read +@write +@transaction +@connection -@dangerous +fcall +eval "
-    "+function|load +function|list +function|delete +cluster|info +cluster|slots +info "
+    "+function|load +function|list +function|delete +cluster|info +cluster|slots +info +role "
     "+spublish +ssubscribe +time +wait"
 )
 """what docs/operations.md tells operators to grant"""

@@ -139,3 +139,22 @@ def test_without_enough_replicas_nothing_is_answered_and_nothing_is_lost(redis: 
 
         assert [] == before
         assert [a_message("1")] == phone.stanzas()
+
+
+def test_what_a_master_answers_that_was_replaced_while_it_hung_survives(redis: RedisSentinel) -> None:
+    with a_town(redis, replicas=1) as town:
+        town.account()
+        phone = town.client()
+        load = Load(town)
+        RedisSentinel.wait(lambda: len(load.answers) > 200)
+        former = redis.pause_master()
+        RedisSentinel.wait(lambda: any(redis.is_master(port) for port in redis.server_ports if port != former))
+        redis.go_on(former)
+        redis.wait_for_failover(former)
+        answered = len(load.answers)
+        RedisSentinel.wait(lambda: len(load.answers) > answered + 100)
+        load.end()
+        found = [entry.stanza for entry in phone.read(1)]
+
+    assert [a_message(str(n)) for n in range(1, load.sent + 1)] == found
+    assert {Status.OK, Status.DUPLICATE} >= {answer.status for answer in load.answers}

@@ -155,7 +155,7 @@ class RedisSentinel:
 
         def has_changed() -> bool:
             port = self.master_port
-            return port != former and self._role(port) == "master"
+            return port != former and self.is_master(port)
 
         self.wait(has_changed)
         return self.master_port
@@ -225,6 +225,10 @@ class RedisSentinel:
             return bool(self.client(port).ping())
         except redis.RedisError:
             return False
+
+    def is_master(self, port: int) -> bool:
+        """Whether it says so itself, as a replica does before the sentinels name it."""
+        return self._role(port) == "master"
 
     def _role(self, port: int) -> str:
         try:

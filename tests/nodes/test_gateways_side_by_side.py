@@ -14,7 +14,7 @@ import pytest
 from gateway.cli.store import connect
 from gateway.demo.stream import STREAM_ERROR, StreamEnded, condition_of
 from gateway.mailbox.membership import Membership, NodeNameTaken, members
-from gateway.session.caretaker import TAILS_S
+from gateway.session.tails import TAILS_S
 from tests.nodes.house import House, a_house
 from tests.scenarios.sleepers import enable
 from tests.support.phone import Phone

@@ -3,12 +3,15 @@
 
 -- tails: the owner's periodic check; a lost notice shows as a tail beyond what it knows, a lost session as an absent
 -- one
--- KEYS[1] prefix   ARGV node   answers {sid, tail, …}
+-- KEYS[1] prefix   ARGV node   answers {sid, tail, epoch, …}
 register('tails', function(keys, args)
   local p, answer = keys[1], {}
   for _, sid in ipairs(redis.call('SMEMBERS', K.owned(p, args[1]))) do
-    local v = redis.call('HMGET', K.session(p, sid), 'tail', 'inactive', 'flush')
-    if v[1] then answer[#answer + 1], answer[#answer + 2] = sid, tonumber(v[2] == '1' and v[3] or v[1]) end
+    local v = redis.call('HMGET', K.session(p, sid), 'tail', 'inactive', 'flush', 'epoch')
+    if v[1] then
+      local n = #answer
+      answer[n + 1], answer[n + 2], answer[n + 3] = sid, tonumber(v[2] == '1' and v[3] or v[1]), v[4]
+    end
   end
   return answer
 end)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.session.caretaker import TAILS_PER_S, TAILS_S, tails_period_s
+from gateway.session.tails import TAILS_PER_S, TAILS_S, tails_period_s
 
 
 @pytest.mark.parametrize("sessions", [0, 1, 10_000])

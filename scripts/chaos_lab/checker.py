@@ -28,7 +28,8 @@ Of messages that were not taken nothing is promised, but 3 and 4 hold for them.
     time.
 11. asleep. A device with push that sleeps while something for it was taken is woken. (pushes.py)
 12. needless. No push comes for a device that has been back for longer than a second, unless its link ends within
-    the next: a server knows of that before its client does. (pushes.py)
+    the next, not counting the time for which Redis or the push workers were away: a server knows of that before its
+    client does. (pushes.py)
 13. counters. accepted = acked + archived + bounced + dropped, and nothing waits; as many were accepted as were taken,
     and at most as many as were sent; and no fate is needed more often than it was counted.
 """

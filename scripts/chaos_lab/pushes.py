@@ -20,7 +20,9 @@ AFTER_S = {"push": 10.0, "redis": 5.0, "gateway": 15.0, "sweeper": 5.0}
 
 
 NOTICES_S = 1.0
-"""A device may see the end of its link so much later than the server ended it, and had it woken."""
+"""A device may see the end of its link so much later than the server had it woken: the session sleeps first, and the
+link ends when Redis has said so. How long Redis was away in between does not count.
+"""
 
 
 def push_faults(ledger: Ledger) -> Iterator[tuple[str, int, float, str]]:
@@ -66,8 +68,7 @@ def _not_woken(
         if not found:
             continue
         since = max(start, min(found))
-        delayed_s = sum(min(until, end) - max(at, since) for at, until in held_up if at < end and until > since)
-        if end - since > WOKEN_WITHIN_S + delayed_s:
+        if end - since - _delay_s(held_up, since, end) > WOKEN_WITHIN_S:
             what = f"slept until {end:.3f} though a message had been there since {since:.3f}, and no push came"
             yield "asleep", book.device.device, end, what
 
@@ -80,6 +81,19 @@ def _needless(book: Book, held_up: list[tuple[float, float]], grace_s: float) ->
         if number < 0:
             continue
         start, end = book.online[number]
-        if start + grace_s < at < end - NOTICES_S and not any(begin <= at <= until for begin, until in held_up):
+        if at <= start + grace_s or any(begin <= at <= until for begin, until in held_up):
+            continue
+        if end - at - _delay_s(held_up, at, end) > NOTICES_S:
             what = f"a push was accepted at {at:.3f}, {at - start:.1f} s after the device was back"
             yield "needless", book.device.device, at, what
+
+
+def _delay_s(held_up: list[tuple[float, float]], since: float, until: float) -> float:
+    """For how long of this time something held the pushes up."""
+    total, counted = 0.0, since
+    for begin, end in held_up:
+        begin, end = max(begin, counted), min(end, until)
+        if end > begin:
+            total += end - begin
+            counted = end
+    return total

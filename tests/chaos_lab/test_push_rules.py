@@ -41,6 +41,12 @@ def test_what_strikes_workers_may_delay_a_push() -> None:
     assert [] == story.found
 
 
+def test_two_blows_at_the_same_time_delay_a_push_once() -> None:
+    both = asleep().struck("pause 15.0 s", "push.1", 15.0).struck("pause 15.0 s", "push.2", 15.0)
+
+    assert [("asleep", 0, 2)] == both.later(60.0).wakes("timer").gets(2, 1).broken
+
+
 def test_a_push_within_a_second_of_the_return_is_on_its_way_and_a_later_one_is_needless() -> None:
     soon = asleep().later(3.0).wakes("push").gets(2, 1).later(0.3).pushed()
     late = asleep().later(3.0).wakes("push").gets(2, 1).later(1.5).pushed()
@@ -54,6 +60,18 @@ def test_a_device_that_sees_the_end_of_its_link_a_moment_after_the_push_is_not_d
 
     assert [] == story.pushed().later(0.5).cut(2).found
     assert [("needless", 0, 2)] == story.pushed(ago_s=3.0).broken
+
+
+def test_a_link_may_end_later_if_redis_dies_before_it_says_that_the_session_sleeps() -> None:
+    back = asleep().later(3.0).wakes("push").gets(2, 1).later(5.0).pushed().later(0.2)
+
+    assert [] == back.struck("kill master", "redis", 2.0).later(3.0).cut(2).found
+
+
+def test_a_link_that_ends_long_after_the_push_does_not_excuse_it() -> None:
+    back = asleep().later(3.0).wakes("push").gets(2, 1).later(5.0).pushed()
+
+    assert [("needless", 0, 2)] == back.later(3.2).cut(2).broken
 
 
 def test_a_push_that_is_noted_late_counts_at_its_own_time() -> None:

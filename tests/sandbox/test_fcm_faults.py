@@ -4,6 +4,7 @@ import http.client
 import time
 from email.utils import parsedate_to_datetime
 
+import gevent
 import pytest
 
 from tests.sandbox.clients import HttpReply, access_token, control, send_to_fcm
@@ -114,3 +115,19 @@ def test_a_strict_sandbox_knows_registered_tokens_only(sandbox: Sandbox) -> None
 
     assert [200, 400] == [answer.status for answer in answers]
     assert ["message.token"] == answers[1].violated_fields
+
+
+def test_a_client_that_dies_within_its_request_is_no_fault_of_the_sandbox(
+    sandbox: Sandbox, capfd: pytest.CaptureFixture[str]
+) -> None:
+    host, port = sandbox.addresses["fcm"].rsplit(":", 1)
+    head = "POST /v1/projects/p/messages:send HTTP/1.1\r\nHost: fcm\r\nContent-Length: 1000\r\n\r\n"
+    with gevent.socket.create_connection((host, int(port)), timeout=10) as dying:
+        dying.sendall(head.encode() + b'{"message":')
+        dying.shutdown(gevent.socket.SHUT_WR)
+        dying.settimeout(10)
+        answer = dying.recv(1000)
+
+    assert b"" == answer
+    assert "" == capfd.readouterr().err
+    assert 200 == send(sandbox).status

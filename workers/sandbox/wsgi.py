@@ -78,7 +78,12 @@ def _read(environ: dict[str, Any]) -> HttpRequest | None:
         if name.startswith("HTTP_") or name == "CONTENT_TYPE"
     }
     with gevent.Timeout(READ_TIMEOUT_S, TimeoutError(errno.ETIMEDOUT, "the client does not send its body")):
-        body = environ["wsgi.input"].read(BODY_LIMIT + 1)
+        try:
+            body = environ["wsgi.input"].read(BODY_LIMIT + 1)
+        except TimeoutError:
+            raise
+        except OSError as left:  # without a number, which gevent's server would take for a fault of ours
+            raise ConnectionResetError(errno.ECONNRESET, "the client left before its body had come") from left
     if len(body) > BODY_LIMIT:
         return None
     # Not PATH_INFO, which no longer tells a slash inside a token from one between segments.

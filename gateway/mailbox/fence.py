@@ -30,32 +30,36 @@ class TooFewReplicas(StoreUnavailable):
 
 
 class Fence:
-    """Of one connection at a time. `replicas` have to answer within `timeout_s`; it writes behind the prefix `at`.
+    """Of one connection after the other, to one master at a time. `replicas` have to answer within `timeout_s`.
     `role_of` asks other servers what they are (see `replicas`).
     """
 
-    __slots__ = ("_commands", "_due", "_known", "_replicas", "command", "held")
+    __slots__ = ("_due", "_known", "_replicas", "_timeout_ms", "command", "held")
 
-    def __init__(self, replicas: int, timeout_s: float, role_of: RoleOf, at: str = keys.bucket_prefix(0)) -> None:
+    def __init__(self, replicas: int, timeout_s: float, role_of: RoleOf) -> None:
         self._replicas = replicas
+        self._timeout_ms = max(1, int(timeout_s * 1000))
         self._known = Replicas(role_of)
-        self._commands: list[tuple[Part, ...]] = [
-            ("FCALL", function("fence"), 1, at),
-            ("WAIT", replicas, max(1, int(timeout_s * 1000))),
-            ("ROLE",),
-        ]
-        self.command = b"".join(map(packed, self._commands))
+        self.command = b""
+        """what goes behind each group"""
         self.held: list[Any] | None = None
         """answers of the group before it, that are not given yet; None if it has none"""
         self._due = 0
 
-    def begin(self, connection: socket.socket) -> None:
-        """A new connection: no answer to the last one matters. Raises OSError; TooFewReplicas if it is no use yet, and
-        StoreUnavailable if its server may not be master any more.
+    def begin(self, connection: socket.socket, at: str = keys.bucket_prefix(0)) -> None:
+        """A new connection, on which it writes behind the prefix `at`: no answer to the last one matters.
+
+        Raises OSError; TooFewReplicas if it is no use yet; StoreUnavailable if its server may not be master any more.
         """
         self.held, self._due = None, 0
+        commands: list[tuple[Part, ...]] = [
+            ("FCALL", function("fence"), 1, at),
+            ("WAIT", self._replicas, self._timeout_ms),
+            ("ROLE",),
+        ]
+        self.command = b"".join(map(packed, commands))
         self._known.follow(connection.getpeername())
-        _, have, role = ask_all(connection, self._commands)
+        _, have, role = ask_all(connection, commands)
         self._check(have)
         self._known.look(role)
 

@@ -20,7 +20,9 @@ from gateway.mailbox.cluster.journal import ClusterJournal
 from gateway.mailbox.cluster.slots import slot_of
 from gateway.mailbox.dial import Part
 from gateway.mailbox.errors import StoreMisconfigured
+from gateway.mailbox.fence import Fence
 from gateway.mailbox.opening import open_journal
+from gateway.mailbox.replicas import HostPort
 from gateway.mailbox.settings import RedisSettings
 from tests.cluster.conftest import WAIT_S, a_journal
 from tests.support.pieces import eventually
@@ -190,6 +192,39 @@ def test_a_storm_leaves_everything_in_order(cluster: RedisCluster) -> None:
 
     assert [] == load.wrong
     assert {bucket: [b"%d" % n for n in range(1, load.sent[bucket] + 1)] for bucket in BUCKETS} == kept
+
+
+def test_a_replica_that_has_left_is_asked_for_over_the_next_connection_too(cluster: RedisCluster) -> None:
+    settings = RedisSettings(url=cluster.url, tls_ca_file=str(cluster.certificate))
+    asked: list[int] = []
+
+    def says_that_it_follows(at: HostPort) -> str:
+        asked.append(at[1])
+        return "slave"
+
+    journal = ClusterJournal(settings.servers(Path()), fence=partial(Fence, 0, 1.0, says_that_it_follows))
+    here = next(
+        keys.bucket_prefix(bucket) for bucket in BUCKETS if slot_of(keys.bucket_prefix(bucket)) in cluster.part(0)
+    )
+    master = cluster.client(0)
+    replica = next(node for node in cluster.nodes if node.port == int(master.execute_command("ROLE")[2][0][1]))
+    journal.start()
+    try:
+        journal.wait_up(WAIT_S)
+        assert replica.process is not None
+        replica.process.kill()
+        eventually(lambda: not master.execute_command("ROLE")[2], "the master to miss it")
+        journal.call("GET", here + "nothing")
+        first = list(asked)
+        master.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        asked.clear()
+        journal.call("GET", here + "nothing")
+    finally:
+        journal.stop()
+        master.close()
+
+    assert [replica.port] == first
+    assert {replica.port} == set(asked)
 
 
 def test_it_says_at_once_that_a_password_is_wrong(cluster: RedisCluster) -> None:

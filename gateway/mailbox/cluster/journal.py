@@ -53,14 +53,12 @@ LONGEST_PAUSE_S: Final = 0.3
 class ClusterJournal(Journal):
     """Journals to all masters of a cluster. `servers` names some of its nodes; the rest is as in `Journal`.
 
-    `fence` makes a fence behind the prefix of a bucket: operations are only answered when replicas have them.
+    `fence` makes a fence for a master: operations are only answered when replicas have them.
     """
 
     is_sharded = True
 
-    def __init__(
-        self, servers: Servers, *, timeout_s: float = 10.0, fence: Callable[[str], Fence] | None = None
-    ) -> None:
+    def __init__(self, servers: Servers, *, timeout_s: float = 10.0, fence: Callable[[], Fence] | None = None) -> None:
         super().__init__(servers.addresses[0], timeout_s=timeout_s)
         self._survey = Survey(servers.addresses)
         self._new_shard = partial(Shard, timeout_s=timeout_s, fence=fence)

@@ -63,7 +63,7 @@ class Shard:
     """
 
     def __init__(
-        self, address: Address, keeper: Keeper, *, timeout_s: float, fence: Callable[[str], Fence] | None = None
+        self, address: Address, keeper: Keeper, *, timeout_s: float, fence: Callable[[], Fence] | None = None
     ) -> None:
         self.address = address
         self.is_up = False
@@ -78,8 +78,9 @@ class Shard:
         """lanes that have something to do and may not be sent yet"""
         self._batch: deque[Group] = deque()
         self._waits: list[tuple[Group, Settled | Setback]] = []
-        self._new_fence = fence
+        self._own_fence = fence() if fence is not None else None
         self._fence: Fence | None = None
+        """as long as it is in force"""
         self._written_at = 0.0
         self._wake = Event()
         self._runner: gevent.Greenlet | None = None
@@ -180,9 +181,9 @@ class Shard:
         """Behind a bucket that is served here; without one, nothing of what is here was ever told to a client."""
         self._fence = None
         at = self._keeper.proven_bucket(self)
-        if self._new_fence is not None and at is not None:
-            self._fence = self._new_fence(keys.bucket_prefix(at))
-            self._fence.begin(connection)
+        if self._own_fence is not None and at is not None:
+            self._fence = self._own_fence
+            self._fence.begin(connection, keys.bucket_prefix(at))
 
     def _give_back(self) -> None:
         """What was sent and has no answer comes first again, in its order: whether it was done is not known."""

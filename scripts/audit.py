@@ -115,7 +115,7 @@ def licence_of(name: str) -> str:
     """As the installed package says it."""
     about = metadata.metadata(name)
     classifiers = [line.rpartition(" :: ")[2] for line in about.get_all("Classifier", []) if line.startswith("License")]
-    said = about.get("License-Expression") or (about.get("License") or "").split("\n")[0]
+    said = str(about.json.get("license_expression") or about.json.get("license") or "").split("\n")[0]
     return (said if said != "UNKNOWN" else "") or " AND ".join(classifiers) or "nothing"
 
 

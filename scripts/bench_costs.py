@@ -131,7 +131,7 @@ def load(world: World, times: int) -> None:
 def listening(host: Server) -> Iterator[None]:
     """Somebody hears notices."""
     client = redis.Redis.from_url(resolve("embedded", host.config.parent))
-    pubsub = client.pubsub()
+    pubsub = client.pubsub()  # type: ignore[no-untyped-call]
     pubsub.subscribe("wg:n:bench")
     pubsub.get_message(timeout=5)
     reader = gevent.spawn(lambda: sum(1 for _ in pubsub.listen()))

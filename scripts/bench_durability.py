@@ -13,15 +13,18 @@ monkey.patch_all()
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 from gevent.event import Event
 
+from gateway.mailbox.dial import Address
 from gateway.mailbox.fence import Fence
 from gateway.mailbox.journal import Journal
 from gateway.mailbox.model import Delivery
+from gateway.mailbox.replicas import role_of
 from tests.mailbox.world import JULIET, Client, World
 from tests.support.redis_sentinel import RedisSentinel
 
@@ -76,7 +79,7 @@ def cpu_of(pids: list[int]) -> list[float]:
 
 def measured(redis: RedisSentinel, replicas: int) -> str:
     """One row: throughput; CPU per message of our process, of the master, of a replica; delay of a lonely one."""
-    fence = Fence(replicas, 5.0) if replicas else None
+    fence = Fence(replicas, 5.0, partial(role_of, Address())) if replicas else None
     world = World(
         f"redis://127.0.0.1:{redis.master_port}", journal=Journal(redis.url, fence=fence), node=f"n{replicas}"
     )

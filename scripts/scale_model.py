@@ -24,7 +24,7 @@ from typing import Any, Final
 from gateway.mailbox import keys
 from gateway.mailbox.cluster.slots import SLOTS, slot_of
 from gateway.mailbox.node_settings import NodesSettings
-from gateway.session.caretaker import tails_period_s
+from gateway.session.tails import tails_period_s
 from workers.sweeper.sweeper import INTERVAL_S
 
 FULL: Final = 0.7

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 import gevent
 import redis
@@ -14,11 +16,14 @@ from gateway.mailbox import keys
 from scripts.chaos_lab.clocks import Clocks
 from scripts.chaos_lab.plan import Plan
 from scripts.chaos_lab.stores import Blow, Store
-from tests.support.redis_cluster import RedisCluster
+from tests.support.redis_cluster import ClusterNode, RedisCluster
 from tests.support.redis_sentinel import RedisSentinel
 
 NOT_IN_TIME = (AssertionError, redis.RedisError, OSError, StopIteration, KeyError)
 """what a server says that is not there, or not yet: the next blow finds it"""
+
+REPLACED_S = 10.0
+"""a master that hangs is replaced by then, or it is not"""
 
 MOVED_AT_ONCE = 4
 """slots of a migration"""
@@ -54,11 +59,14 @@ class WithSentinel:
         if self._busy:
             return [Blow("kill sentinel", lambda: self._kill_sentinel(rng), is_kill=True)]
         seconds = rng.uniform(3.0, 8.0)
+        hang = Blow("hang until replaced", lambda: self._pause_master(self._until_replaced), is_kill=False)
         return [
             Blow("kill master", self._kill_master, is_kill=True),
             Blow("kill replica", lambda: self._kill_replica(rng), is_kill=True),
             Blow("kill sentinel", lambda: self._kill_sentinel(rng), is_kill=True),
-            Blow(f"pause {seconds:.1f} s", lambda: self._pause_master(seconds), is_kill=False),
+            Blow(f"pause {seconds:.1f} s", lambda: self._pause_master(lambda _: gevent.sleep(seconds)), is_kill=False),
+            hang,
+            hang,
         ]
 
     def stop(self) -> None:
@@ -78,13 +86,18 @@ class WithSentinel:
         finally:
             self._busy = False
 
-    def _pause_master(self, seconds: float) -> None:
+    def _until_replaced(self, port: int) -> None:
+        """It goes on in the moment in which its other replica still follows it."""
+        others = [other for other in self._redis.server_ports if other != port]
+        _wait(lambda: any(map(self._redis.is_master, others)))
+
+    def _pause_master(self, wait: Callable[[int], None]) -> None:
         self._busy = True
         try:
             with suppress(*NOT_IN_TIME):
                 port = self._redis.pause_master()
                 try:
-                    gevent.sleep(seconds)
+                    wait(port)
                 finally:
                     self._redis.go_on(port)
                 self._redis.wait_for_replicas(2)
@@ -142,7 +155,12 @@ class WithCluster:
             Blow("migrate", lambda: self._one_at_a_time(lambda: self._migrate(rng, part)), is_kill=False),
             Blow(
                 f"pause {seconds:.1f} s",
-                lambda: self._one_at_a_time(lambda: self._pause_master(part, seconds)),
+                lambda: self._one_at_a_time(lambda: self._pause_master(part, lambda _: gevent.sleep(seconds))),
+                is_kill=False,
+            ),
+            Blow(
+                "hang until replaced",
+                lambda: self._one_at_a_time(lambda: self._pause_master(part, partial(self._until_replaced, part))),
                 is_kill=False,
             ),
         ]
@@ -168,10 +186,13 @@ class WithCluster:
         finally:
             self._redis.restart(node)
 
-    def _pause_master(self, part: int, seconds: float) -> None:
-        self._redis.pause(part)
+    def _until_replaced(self, part: int, former: ClusterNode) -> None:
+        _wait(lambda: self._redis.master(part) is not former)
+
+    def _pause_master(self, part: int, wait: Callable[[ClusterNode], None]) -> None:
+        node = self._redis.pause(part)
         try:
-            gevent.sleep(seconds)
+            wait(node)
         finally:
             self._redis.resume()
 
@@ -180,3 +201,10 @@ class WithCluster:
         for bucket in rng.sample(range(keys.BUCKETS), MOVED_AT_ONCE):
             slot = key_slot(keys.bucket_prefix(bucket).encode())
             self._redis.migrate(slot, to=part, pause_s=0.005, keys_at_once=10)
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    """Until it holds, for REPLACED_S at most."""
+    until = time.monotonic() + REPLACED_S
+    while not condition() and time.monotonic() < until:
+        gevent.sleep(0.01)

@@ -139,11 +139,12 @@ class Nemesis:
 
     def _strike_store_when_it_can(self, strike: Strike) -> None:
         rng, until = random.Random(strike.luck), self._history.now + WAIT_S
-        while not (blows := self._cluster.store.blows(rng)):
+        is_kill = strike.way != PAUSE
+        while not (blows := [blow for blow in self._cluster.store.blows(rng) if blow.is_kill == is_kill]):
             if self._history.now > until:
                 return
             gevent.sleep(0.2)
-        blow = rng.choice([blow for blow in blows if blow.is_kill == (strike.way != PAUSE)] or blows)
+        blow = rng.choice(blows)
         self.kills += blow.is_kill
         self._during(blow.name, "redis", blow.strike)
 

@@ -57,6 +57,11 @@ BUGS: Mapping[str, Bug] = {
         ),
         {"victims": ("gateway",), "pauses": 50, "kills": 4, "accounts": 120, "messages": 12_000},
     ),
+    "former-master-believed": Bug(
+        "what a replica has is answered, though the master has been replaced and that replica was not chosen",
+        (Edit("gateway/mailbox/fence.py", "            self._known.look(reply)\n", "            assert reply\n"),),
+        {"redis": "sentinel", "victims": ("redis",), "pauses": 100, "kills": 4, "accounts": 120, "messages": 6000},
+    ),
     "offline-deleted-on-write": Bug(
         "what waited offline is forgotten when the socket takes it, not when the client acknowledges it",
         (

@@ -1,15 +1,17 @@
 """Redis Sentinel: who is master is asked anew at each connection, and watched while connections stand.
 
 A sentinel may know less than others for a while: the one that knows of the newest failover is believed, and the server
-itself has to say that it is master (ROLE). A connection ends when the master has changed, because a demoted master is
-told by the sentinels to close its clients; and one that hangs, or that they cannot reach, is left because they name
-another.
+itself has to say that it is master (ROLE). While one of them is replacing that server, no connection to it begins: it
+may have hung, and go on without knowing that another has been chosen already. A connection ends when the master has
+changed, because a demoted master is told by the sentinels to close its clients; and one that hangs, or that they cannot
+reach, is left because they name another.
 """
 
 from __future__ import annotations
 
 import itertools
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -33,12 +35,19 @@ WATCH_S: Final = 1.0
 """how often one of the sentinels is asked, in turn and while there are connections, whether it is still that server"""
 
 
+FAILOVER_S: Final = 5.0
+"""so long a server that is being replaced is not taken for master; a failover that works is over by then"""
+
+
 @dataclass(frozen=True, slots=True)
 class Master:
-    """What a sentinel says: who is master, since which of the failovers, that are counted."""
+    """What a sentinel says: who is master, since which of the failovers, that are counted; and whether this sentinel is
+    replacing it.
+    """
 
     address: Address
     epoch: int
+    is_leaving: bool = False
 
 
 class SentinelSource:
@@ -49,6 +58,8 @@ class SentinelSource:
         self._service = service
         self._server = server
         self._open: WeakKeyDictionary[socket.socket, Master] = WeakKeyDictionary()
+        self._leaving: dict[Address, float] = {}
+        """who is being replaced, and when we first heard of it"""
         self._watcher: gevent.Greenlet | None = None
 
     def __str__(self) -> str:
@@ -71,8 +82,10 @@ class SentinelSource:
     def _find(self, timeout_s: float) -> tuple[socket.socket, Master]:
         """Ask all sentinels at once; of what they name, the newest that says so itself."""
         named, why = self._opinions()
+        self._note_leaving(named)
         for master in sorted(named, key=lambda each: each.epoch, reverse=True):
             try:
+                self._look_whether_it_stays(master.address)
                 return self._connect(master.address, timeout_s), master
             except (OSError, StoreUnavailable) as error:
                 why.append(error)
@@ -80,6 +93,14 @@ class SentinelSource:
         if why and all(isinstance(error, StoreMisconfigured) for error in why):
             raise StoreMisconfigured(texts)
         raise StoreUnavailable(f"no master of {self}: {texts}")
+
+    def _note_leaving(self, named: set[Master]) -> None:
+        now = time.monotonic()
+        self._leaving = {each.address: self._leaving.get(each.address, now) for each in named if each.is_leaving}
+
+    def _look_whether_it_stays(self, address: Address) -> None:
+        if time.monotonic() - self._leaving.get(address, -FAILOVER_S) < FAILOVER_S:
+            raise StoreUnavailable(f"{address} is being replaced")
 
     def _opinions(self) -> tuple[set[Master], list[Exception]]:
         named: set[Master] = set()
@@ -106,7 +127,8 @@ class SentinelSource:
                 raise StoreMisconfigured(f'sentinel {sentinel} watches no service "{self._service}"') from error
             raise StoreUnavailable(f"sentinel {sentinel}: {error}") from error
         said = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
-        return Master(replace(self._server, host=said["ip"], port=int(said["port"])), int(said["config-epoch"]))
+        address = replace(self._server, host=said["ip"], port=int(said["port"]))
+        return Master(address, int(said["config-epoch"]), "failover_in_progress" in said["flags"].split(","))
 
     @staticmethod
     def _connect(address: Address, timeout_s: float) -> socket.socket:

@@ -35,6 +35,9 @@ WATCH_S: Final = 1.0
 """how often one of the sentinels is asked, in turn and while there are connections, whether it is still that server"""
 
 
+NEWS_S: Final = 0.1
+"""what sentinels said is true for so long: a failover takes longer"""
+
 FAILOVER_S: Final = 5.0
 """so long a server that is being replaced is not taken for master; a failover that works is over by then"""
 
@@ -81,12 +84,12 @@ class SentinelSource:
 
     def _find(self, timeout_s: float) -> tuple[socket.socket, Master]:
         """Ask all sentinels at once; of what they name, the newest that says so itself."""
+        asked_at = time.monotonic()
         named, why = self._opinions()
-        self._note_leaving(named)
         for master in sorted(named, key=lambda each: each.epoch, reverse=True):
             try:
-                self._look_whether_it_stays(master.address)
-                return self._connect(master.address, timeout_s), master
+                self._look_whether_it_stays(master)
+                return self._connect_soon(master, asked_at, timeout_s), master
             except (OSError, StoreUnavailable) as error:
                 why.append(error)
         texts = "; ".join(dict.fromkeys(map(str, why)))
@@ -94,13 +97,30 @@ class SentinelSource:
             raise StoreMisconfigured(texts)
         raise StoreUnavailable(f"no master of {self}: {texts}")
 
-    def _note_leaving(self, named: set[Master]) -> None:
-        now = time.monotonic()
-        self._leaving = {each.address: self._leaving.get(each.address, now) for each in named if each.is_leaving}
+    def _connect_soon(self, master: Master, asked_at: float, timeout_s: float) -> socket.socket:
+        """As `_connect`. Where that took its time the sentinels are asked again: it may have hung until now, and what
+        they said may be what was before.
+        """
+        connection = self._connect(master.address, timeout_s)
+        if time.monotonic() - asked_at > NEWS_S:
+            try:
+                self._ask_again(master)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
 
-    def _look_whether_it_stays(self, address: Address) -> None:
-        if time.monotonic() - self._leaving.get(address, -FAILOVER_S) < FAILOVER_S:
-            raise StoreUnavailable(f"{address} is being replaced")
+    def _ask_again(self, master: Master) -> None:
+        """Raises StoreUnavailable if it has been replaced, or is about to be."""
+        for other in self._opinions()[0]:
+            if other.epoch > master.epoch and other.address != master.address:
+                raise StoreUnavailable(f"{master.address} has been replaced")
+        self._look_whether_it_stays(master)
+
+    def _look_whether_it_stays(self, master: Master) -> None:
+        """Raises StoreUnavailable while a sentinel is replacing it."""
+        if time.monotonic() - self._leaving.get(master.address, -FAILOVER_S) < FAILOVER_S:
+            raise StoreUnavailable(f"{master.address} is being replaced")
 
     def _opinions(self) -> tuple[set[Master], list[Exception]]:
         named: set[Master] = set()
@@ -113,6 +133,8 @@ class SentinelSource:
                 why.append(error)
 
         gevent.joinall([gevent.spawn(listen, sentinel) for sentinel in self._sentinels], timeout=3 * SENTINEL_S)
+        now = time.monotonic()
+        self._leaving = {each.address: self._leaving.get(each.address, now) for each in named if each.is_leaving}
         return named, why
 
     def _named_by(self, sentinel: Address) -> Master:

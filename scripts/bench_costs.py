@@ -130,8 +130,8 @@ def load(world: World, times: int) -> None:
 @contextmanager
 def listening(host: Server) -> Iterator[None]:
     """Somebody hears notices."""
-    client = redis.Redis.from_url(resolve("embedded", host.config.parent))
-    pubsub = client.pubsub()  # type: ignore[no-untyped-call]
+    client: Any = redis.Redis.from_url(resolve("embedded", host.config.parent))
+    pubsub = client.pubsub()
     pubsub.subscribe("wg:n:bench")
     pubsub.get_message(timeout=5)
     reader = gevent.spawn(lambda: sum(1 for _ in pubsub.listen()))

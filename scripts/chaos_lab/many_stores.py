@@ -66,7 +66,7 @@ class WithSentinel:
             Blow("kill sentinel", lambda: self._kill_sentinel(rng), is_kill=True),
             Blow(f"pause {seconds:.1f} s", lambda: self._pause_master(lambda _: gevent.sleep(seconds)), is_kill=False),
             hang,
-            hang,
+            hang,  # twice as likely: what it finds nothing else does
         ]
 
     def stop(self) -> None:

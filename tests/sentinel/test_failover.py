@@ -43,6 +43,16 @@ def a_town(redis: RedisSentinel, *, replicas: int = 0, node: str = "n1") -> Iter
         yield world
 
 
+def told_of_a_message(town: World) -> list[Any]:
+    """One message to juliet is on its way: where its answer comes."""
+    answers: list[Any] = []
+    town.mailbox.deliver(
+        user=JULIET, resource="", sender="romeo@localhost/o", origin=Origin("romeo-1", 1, 600_000),
+        kind="m", type="chat", flags="swb", stanza=a_message("1"), done=answers.append,
+    )  # fmt: skip
+    return answers
+
+
 class Load:
     """Numbered messages to one phone, fifty a turn, as long as `go_on`."""
 
@@ -125,11 +135,7 @@ def test_without_enough_replicas_nothing_is_answered_and_nothing_is_lost(redis: 
         phone = town.client()
         gone = next(port for port in redis.server_ports if port != redis.master_port)
         redis.kill(gone)
-        answers: list[Any] = []
-        town.mailbox.deliver(
-            user=JULIET, resource="", sender="romeo@localhost/o", origin=Origin("romeo-1", 1, 600_000),
-            kind="m", type="chat", flags="swb", stanza=a_message("1"), done=answers.append,
-        )  # fmt: skip
+        answers = told_of_a_message(town)
         RedisSentinel.wait(lambda: not town.journal.is_up)
         with pytest.raises(StoreUnavailable, match="1 of 2 replicas"):
             town.journal.wait_up(1.5)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gateway.mailbox import replicas
 from gateway.mailbox.dial import Address
 from gateway.mailbox.errors import StoreUnavailable
-from gateway.mailbox.model import Origin
 from gateway.mailbox.replicas import HostPort, Replicas, role_of
-from tests.mailbox.world import JULIET, a_message
-from tests.sentinel.test_failover import a_town
+from tests.mailbox.world import a_message
+from tests.sentinel.test_failover import a_town, told_of_a_message
 from tests.support.processes import free_ports
 from tests.support.redis_sentinel import RedisSentinel
 
@@ -28,11 +26,7 @@ def test_what_only_a_replica_has_that_was_not_chosen_is_not_answered(tmp_path: P
         master = redis.master_port
         chosen, _ = (port for port in redis.server_ports if port != master)
         redis.client(chosen).execute_command("REPLICAOF", "NO", "ONE")  # what sentinels do first
-        answers: list[Any] = []
-        town.mailbox.deliver(
-            user=JULIET, resource="", sender="romeo@localhost/o", origin=Origin("romeo-1", 1, 600_000),
-            kind="m", type="chat", flags="swb", stanza=a_message("1"), done=answers.append,
-        )  # fmt: skip
+        answers = told_of_a_message(town)
         RedisSentinel.wait(lambda: not town.journal.is_up)
         with pytest.raises(StoreUnavailable, match=f"may have become master in its place: 127.0.0.1:{chosen}"):
             town.journal.wait_up(1.0)
